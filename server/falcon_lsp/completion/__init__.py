@@ -1,0 +1,1 @@
+"""From a question of the editor to suggestions: the hot path."""

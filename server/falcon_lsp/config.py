@@ -1,0 +1,253 @@
+"""Every option, its default and its bounds, in one frozen tree.
+
+The editor's settings schema is tested to equal this file. A value that is wrong never stops the
+server: the default stays, and one sentence says what was wrong.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+def option(
+    default: Any,
+    doc: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    choices: tuple[str, ...] = (),
+    scope: str = "window",
+) -> Any:
+    """Declare one option. ``scope`` is VS Code's: ``machine`` options no workspace can set."""
+    metadata = {"doc": doc, "low": low, "high": high, "choices": choices, "scope": scope}
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionOptions:
+    """When and how much to suggest."""
+
+    deadline_ms: int = option(
+        1500, "Longest time to wait for a suggestion, in milliseconds.", low=50, high=30_000
+    )
+    cold_deadline_ms: int = option(
+        4000, "The same for the first request in a document, whose context has to be read.",
+        low=50, high=60_000,
+    )  # fmt: skip
+    max_tokens: int = option(48, "Longest suggestion, in tokens of the model.", low=1, high=512)
+    multiline: str = option(
+        "auto", "Suggest several lines: where syntax leaves a block open and empty, or never.",
+        choices=("auto", "never"),
+    )  # fmt: skip
+    threshold: float = option(
+        0.25, "Show nothing below this estimated chance of being accepted.", low=0.0, high=1.0
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ContextOptions:
+    """What the model gets to see besides the file itself."""
+
+    prefix_tokens: int = option(
+        640, "Budget for the text before the cursor, in tokens.", low=64, high=8192
+    )
+    suffix_tokens: int = option(
+        160, "Budget for the text after the cursor, in tokens.", low=0, high=4096
+    )
+    snippet_tokens: int = option(
+        192, "Budget for text from other places, in tokens.", low=0, high=4096
+    )
+    recall: bool = option(True, "Let long-term memory contribute to the context.")
+    recall_deadline_ms: int = option(
+        40, "Longest wait for long-term memory, in milliseconds; a miss is no error.",
+        low=1, high=1000,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryOptions:
+    """What is recorded, and for how long."""
+
+    record: bool = option(True, "Record suggestions and what became of them, on this machine only.")
+    ignore: tuple[str, ...] = option(
+        ("**/.env*", "**/*secret*", "**/*credential*", "**/*.pem", "**/*.key"),
+        "Files of which nothing is ever recorded (glob patterns).",
+    )
+    max_records: int = option(
+        100_000, "Most records kept in long-term memory.", low=100, high=10_000_000
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LearningOptions:
+    """The background trainer."""
+
+    enable: bool = option(True, "Train in the background from recorded feedback.")
+    batch_episodes: int = option(
+        32, "Finished episodes that make one training update.", low=2, high=4096
+    )
+    idle_seconds: float = option(
+        20.0, "Quiet time before training or swapping an adapter, in seconds.", low=0, high=3600
+    )
+    threads: int = option(1, "Processor threads that training may use.", low=1, high=64)
+    keep_adapters: int = option(5, "Adapter versions kept for rollback.", low=2, high=100)
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The whole tree; dotted camelCase paths under ``falcon.`` are the editor's names."""
+
+    enable: bool = option(True, "Offer suggestions.")
+    languages: tuple[str, ...] = option(
+        ("python", "javascript", "javascriptreact", "typescript", "typescriptreact"),
+        "Language ids in which suggestions are offered.",
+    )
+    model: str = option(
+        "default",
+        "The model: `default` (built in), a Hugging Face id, or a folder.",
+        scope="machine",
+    )
+    engine: str = option(
+        "auto", "What runs the model; `fake` needs no weights and is for tests.",
+        choices=("auto", "torch", "fake"), scope="machine",
+    )  # fmt: skip
+    data_dir: str = option(
+        "", "Folder for the ledger, the memory and adapters; empty: the platform's own.",
+        scope="machine",
+    )  # fmt: skip
+    cache_dir: str = option(
+        "", "Folder for converted models; empty: the platform's own.", scope="machine"
+    )
+    interpreter: str = option(
+        "", "Python that runs the server (read by the extension); empty: found by itself.",
+        scope="machine",
+    )  # fmt: skip
+    completion: CompletionOptions = field(default_factory=CompletionOptions)
+    context: ContextOptions = field(default_factory=ContextOptions)
+    memory: MemoryOptions = field(default_factory=MemoryOptions)
+    learning: LearningOptions = field(default_factory=LearningOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One leaf of the tree, as the settings schema and the checks see it."""
+
+    key: str
+    path: tuple[str, ...]
+    type: Any
+    default: Any
+    doc: str
+    low: float | None
+    high: float | None
+    choices: tuple[str, ...]
+    scope: str
+
+
+def options(cls: type = Config, path: tuple[str, ...] = ()) -> list[Option]:
+    """Return every leaf of the tree in declaration order."""
+    hints = typing.get_type_hints(cls)
+    found: list[Option] = []
+    for item in dataclasses.fields(cls):
+        here = (*path, item.name)
+        if dataclasses.is_dataclass(hints[item.name]):
+            found += options(hints[item.name], here)
+        else:
+            key = ".".join(map(_camel, here))
+            found.append(Option(key, here, hints[item.name], item.default, **item.metadata))
+    return found
+
+
+def from_client_options(raw: object) -> tuple[Config, list[str]]:
+    """Build a `Config` from what a client sent, and one sentence per value that was refused.
+
+    Accepts nested objects and dotted keys, camelCase, with or without a ``falcon`` root; None
+    means defaults.
+    """
+    if raw is None:
+        return Config(), []
+    if not isinstance(raw, Mapping):
+        return Config(), ["falcon: settings must be an object; the defaults are used"]
+    inner = raw.get("falcon")
+    flat = _flatten(inner if isinstance(inner, Mapping) else raw)
+    flat = {key.removeprefix("falcon."): value for key, value in flat.items()}
+    values: dict[tuple[str, ...], Any] = {}
+    problems: list[str] = []
+    for leaf in options():
+        if (value := flat.pop(leaf.key, None)) is None:
+            continue
+        try:
+            values[leaf.path] = _checked(leaf, value)
+        except ValueError as error:
+            problems.append(f"falcon.{leaf.key}: {error}; {leaf.default!r} is used")
+    return _assemble(Config, (), values), problems
+
+
+def _checked(leaf: Option, value: Any) -> Any:
+    if typing.get_origin(leaf.type) is tuple:
+        if not isinstance(value, list | tuple) or not all(isinstance(v, str) for v in value):
+            raise ValueError("must be a list of strings")
+        return tuple(value)
+    if leaf.type is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if type(value) is not leaf.type:
+        raise ValueError(f"must be of type {leaf.type.__name__}")
+    if leaf.choices and value not in leaf.choices:
+        raise ValueError(f"must be one of {', '.join(leaf.choices)}")
+    if leaf.low is not None and not leaf.low <= value <= (leaf.high or leaf.low):
+        raise ValueError(f"must lie between {leaf.low:g} and {leaf.high:g}")
+    return value
+
+
+def _assemble(cls: type, path: tuple[str, ...], values: dict[tuple[str, ...], Any]) -> Any:
+    hints = typing.get_type_hints(cls)
+    chosen: dict[str, Any] = {}
+    for item in dataclasses.fields(cls):
+        here = (*path, item.name)
+        if dataclasses.is_dataclass(hints[item.name]):
+            chosen[item.name] = _assemble(hints[item.name], here, values)
+        elif here in values:
+            chosen[item.name] = values[here]
+    return cls(**chosen)
+
+
+def _flatten(raw: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in raw.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _camel(name: str) -> str:
+    return re.sub(r"_(\w)", lambda match: match[1].upper(), name)
+
+
+def schema() -> dict[str, dict[str, Any]]:
+    """Return VS Code's ``contributes.configuration.properties`` for the whole tree."""
+    return {f"falcon.{leaf.key}": _property(leaf) for leaf in options()}
+
+
+_JSON_TYPES: Mapping[type, str] = types.MappingProxyType(
+    {bool: "boolean", int: "integer", float: "number", str: "string"}
+)
+
+
+def _property(leaf: Option) -> dict[str, Any]:
+    entry: dict[str, Any] = {"markdownDescription": leaf.doc, "scope": leaf.scope}
+    if typing.get_origin(leaf.type) is tuple:
+        entry |= {"type": "array", "items": {"type": "string"}, "default": list(leaf.default)}
+        return entry
+    entry |= {"type": _JSON_TYPES[leaf.type], "default": leaf.default}
+    if leaf.low is not None:
+        entry |= {"minimum": leaf.low, "maximum": leaf.high}
+    if leaf.choices:
+        entry["enum"] = list(leaf.choices)
+    return entry

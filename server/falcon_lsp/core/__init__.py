@@ -1,0 +1,1 @@
+"""Small building blocks that every layer may use; no third-party types."""

@@ -1,0 +1,98 @@
+r"""Documents as immutable snapshots, and positions in the three encodings of LSP.
+
+Line ends are ``\n``, ``\r\n`` and ``\r`` and nothing else, as LSP 3.18 defines them
+(`str.splitlines` knows more and must not be used).
+"""
+
+from __future__ import annotations
+
+import bisect
+import enum
+import re
+from dataclasses import dataclass, field
+
+from falcon_lsp.core.types import TextEdit
+
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
+class PositionEncoding(enum.StrEnum):
+    """What one ``character`` of a position counts."""
+
+    UTF8 = "utf-8"
+    UTF16 = "utf-16"
+    UTF32 = "utf-32"
+
+    def width(self, character: str) -> int:
+        """Return how many units ``character`` (one code point) takes."""
+        code = ord(character)
+        if self is PositionEncoding.UTF32:
+            return 1
+        if self is PositionEncoding.UTF16:
+            return 2 if code > 0xFFFF else 1
+        return 1 + (code > 0x7F) + (code > 0x7FF) + (code > 0xFFFF)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place as LSP names it: both count from 0, ``character`` in units of the encoding."""
+
+    line: int
+    character: int
+
+
+@dataclass(frozen=True, slots=True)
+class TextSnapshot:
+    """A document at one version. Offsets index ``text`` (code points)."""
+
+    uri: str
+    language: str
+    version: int
+    text: str
+    line_starts: tuple[int, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Index the lines once: every conversion afterwards is a bisection."""
+        starts = (0, *(match.end() for match in _LINE_END.finditer(self.text)))
+        object.__setattr__(self, "line_starts", starts)
+
+    def offset(self, position: Position, encoding: PositionEncoding) -> int:
+        """Return the offset of ``position``; past the end of a line or of the text is clamped.
+
+        A position inside a surrogate pair or a multi-byte sequence is moved to its start.
+        """
+        if position.line >= len(self.line_starts):
+            return len(self.text)
+        start, end = self.line_bounds(max(0, position.line))
+        if encoding is PositionEncoding.UTF32 or self.text[start:end].isascii():
+            return min(end, start + max(0, position.character))
+        units = 0
+        for index in range(start, end):
+            units += encoding.width(self.text[index])
+            if units > position.character:
+                return index
+        return end
+
+    def position(self, offset: int, encoding: PositionEncoding) -> Position:
+        """Return where ``offset`` lies; offsets outside the text are clamped."""
+        offset = min(max(0, offset), len(self.text))
+        line = bisect.bisect_right(self.line_starts, offset) - 1
+        ahead = self.text[self.line_starts[line] : offset]
+        return Position(line, sum(map(encoding.width, ahead)))
+
+    def line_bounds(self, line: int) -> tuple[int, int]:
+        """Return ``(start, end)`` of a line, its line end left out."""
+        start = self.line_starts[line]
+        if line + 1 == len(self.line_starts):
+            return start, len(self.text)
+        end = self.line_starts[line + 1]
+        while end > start and self.text[end - 1] in "\r\n":
+            end -= 1
+        return start, end
+
+    def apply(self, edits: tuple[TextEdit, ...], version: int) -> TextSnapshot:
+        """Return the document after ``edits``, each given in the text that the one before left."""
+        text = self.text
+        for edit in edits:
+            text = text[: edit.start] + edit.new_text + text[edit.end :]
+        return TextSnapshot(self.uri, self.language, version, text)

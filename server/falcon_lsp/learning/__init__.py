@@ -1,0 +1,1 @@
+"""The slow level: rewards, training, the gate, and the process they run in."""

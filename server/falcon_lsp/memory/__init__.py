@@ -1,0 +1,1 @@
+"""What is remembered: the ledger (the truth), short-term and long-term memory."""

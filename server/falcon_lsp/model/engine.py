@@ -1,0 +1,76 @@
+"""What every engine can do, whatever runs behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from falcon_lsp.core.cancellation import CancellationToken
+from falcon_lsp.core.types import Prompt
+
+Progress = Callable[[str, float], None]
+"""Called with a short message and a share done, from 0.0 to 1.0."""
+
+
+class EngineError(Exception):
+    """The engine cannot do what was asked; the message says what the user can do about it."""
+
+
+@dataclass(frozen=True, slots=True)
+class GenerationParams:
+    """Bounds on one generation; ``temperature`` 0 is greedy."""
+
+    max_tokens: int = 48
+    single_line: bool = True
+    temperature: float = 0.0
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What came out: ``token_ids`` and ``logprobs`` have one entry per sampled token.
+
+    ``text`` starts exactly at the cursor. ``finish`` is ``stop`` (the model ended), ``line`` (the
+    line ended), ``length`` or ``deadline`` (cut short). ``healed_chars`` counts the characters
+    before the cursor that the first tokens spell again (token healing). ``cached_tokens`` of the
+    ``prompt_tokens`` came from the cache of an earlier request.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    finish: str
+    healed_chars: int = 0
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    prefill_ms: float = 0.0
+    decode_ms: float = 0.0
+
+
+class Engine(Protocol):
+    """Generates text. Only one thread calls it at a time; `generate` may block."""
+
+    @property
+    def model_id(self) -> str:
+        """Name of the base weights, for example ``smollm2-135m-falcon``."""
+
+    @property
+    def adapter_id(self) -> str:
+        """Name of the learned adapter in use; ``base`` when there is none."""
+
+    def generate(
+        self, prompt: Prompt, params: GenerationParams, token: CancellationToken
+    ) -> Generation:
+        """Fill in the middle of ``prompt``.
+
+        Raises `Cancelled` between two tokens; at the deadline it returns what it has, with
+        ``finish="deadline"``.
+        """
+
+    def warm(self, prompt: Prompt, token: CancellationToken) -> None:
+        """Prefill ``prompt`` so that the next `generate` near it is fast; may do nothing."""
+
+    def load_adapter(self, adapter: Path | None, adapter_id: str) -> None:
+        """Serve with the adapter in a verified folder (None: the base) from the next call on."""

@@ -1,0 +1,1 @@
+"""Execution of model-written code, where it is allowed at all."""
