@@ -91,6 +91,8 @@ class Suggestion:
 
     ``token_ids`` and ``logprobs`` have one entry per sampled token (natural logarithm, under the
     adapter named by ``adapter_id``); both are empty for text that no model sampled.
+    ``healed_chars`` is the generation's: the first tokens spell that many characters before the
+    cursor again. ``line`` is the document's line of ``offset``, counted from 0 (-1: not known).
     ``propensity`` is the probability with which the policy showed it.
     """
 
@@ -103,6 +105,8 @@ class Suggestion:
     adapter_id: str
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[float, ...] = ()
+    healed_chars: int = 0
+    line: int = -1
     propensity: float = 1.0
 
 
