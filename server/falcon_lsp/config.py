@@ -163,16 +163,17 @@ def options(cls: type = Config, path: tuple[str, ...] = ()) -> list[Option]:
     return found
 
 
-def from_client_options(raw: object) -> tuple[Config, list[str]]:
+def from_client_options(raw: object, base: Config | None = None) -> tuple[Config, list[str]]:
     """Build a `Config` from what a client sent, and one sentence per value that was refused.
 
-    Accepts nested objects and dotted keys, camelCase, with or without a ``falcon`` root; None
-    means defaults.
+    Accepts nested objects and dotted keys, camelCase, with or without a ``falcon`` root. What is
+    not mentioned, or wrong, stays as in ``base`` (default: the defaults).
     """
+    base = base or Config()
     if raw is None:
-        return Config(), []
+        return base, []
     if not isinstance(raw, Mapping):
-        return Config(), ["falcon: settings must be an object; the defaults are used"]
+        return base, ["falcon: settings must be an object; they are ignored"]
     inner = raw.get("falcon")
     flat = _flatten(inner if isinstance(inner, Mapping) else raw)
     flat = {key.removeprefix("falcon."): value for key, value in flat.items()}
@@ -184,8 +185,8 @@ def from_client_options(raw: object) -> tuple[Config, list[str]]:
         try:
             values[leaf.path] = _checked(leaf, value)
         except ValueError as error:
-            problems.append(f"falcon.{leaf.key}: {error}; {leaf.default!r} is used")
-    return _assemble(Config, (), values), problems
+            problems.append(f"falcon.{leaf.key}: {error}; the value is ignored")
+    return _assemble(base, (), values), problems
 
 
 def _checked(leaf: Option, value: Any) -> Any:
@@ -204,16 +205,16 @@ def _checked(leaf: Option, value: Any) -> Any:
     return value
 
 
-def _assemble(cls: type, path: tuple[str, ...], values: dict[tuple[str, ...], Any]) -> Any:
-    hints = typing.get_type_hints(cls)
+def _assemble(base: Any, path: tuple[str, ...], values: Mapping[tuple[str, ...], Any]) -> Any:
+    """Return ``base`` with the given leaves replaced."""
     chosen: dict[str, Any] = {}
-    for item in dataclasses.fields(cls):
-        here = (*path, item.name)
-        if dataclasses.is_dataclass(hints[item.name]):
-            chosen[item.name] = _assemble(hints[item.name], here, values)
-        elif here in values:
-            chosen[item.name] = values[here]
-    return cls(**chosen)
+    for item in dataclasses.fields(base):
+        here, value = (*path, item.name), getattr(base, item.name)
+        if dataclasses.is_dataclass(value):
+            chosen[item.name] = _assemble(value, here, values)
+        else:
+            chosen[item.name] = values.get(here, value)
+    return type(base)(**chosen)
 
 
 def _flatten(raw: Mapping[Any, Any], prefix: str = "") -> dict[str, Any]:

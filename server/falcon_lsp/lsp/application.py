@@ -1,0 +1,161 @@
+"""What outlives a connection: the engine, the memories and the trainer, joined in one place.
+
+Nothing here imports torch or chromadb: both are loaded later, on threads of their own, so that
+``initialize`` is answered at once and a missing one only switches its feature off.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from falcon_lsp.config import Config
+from falcon_lsp.core.paths import Store
+from falcon_lsp.learning.supervisor import TrainingSupervisor
+from falcon_lsp.memory.events import Event, Kind
+from falcon_lsp.memory.service import MemoryService
+from falcon_lsp.memory.short_term import ShortTermMemory
+from falcon_lsp.model.adapters import BASE, AdapterRefused, AdapterRegistry
+from falcon_lsp.model.engine import Engine, Progress
+from falcon_lsp.model.host import EngineHost, HostState
+
+logger = logging.getLogger(__name__)
+Listener = Callable[[dict[str, Any]], None]
+
+
+class Application:
+    """The parts that every connection shares. `start` is idempotent: the first settings win."""
+
+    def __init__(self) -> None:
+        self.config = Config()
+        self.host = EngineHost()
+        self.short_term = ShortTermMemory()
+        self.store = Store.default()
+        self.memory: MemoryService | None = None
+        self.supervisor: TrainingSupervisor | None = None
+        self.adapters: AdapterRegistry | None = None
+        self.listeners: list[Listener] = []
+        self.paused = False
+        self._recorder = ThreadPoolExecutor(1, thread_name_prefix="falcon-recorder")
+        self._started = False
+        self._refused = ""
+
+    def start(self, config: Config, progress: Progress) -> None:
+        """Open the store and begin loading the model; returns before either is done."""
+        self.config = config
+        if self._started:
+            return
+        self._started = True
+        self.store = Store.default(config.data_dir, config.cache_dir)
+        self.memory = MemoryService(self.store, config.memory)
+        self.adapters = AdapterRegistry(self.store.adapters)
+        self.supervisor = TrainingSupervisor(
+            self.store, lambda: self.config, self._pending_episodes, self._on_training
+        )
+        self._recorder.submit(self._open_memory)
+        self.host.load(functools.partial(self._load_engine, config), progress)
+
+    def record(self, events: Sequence[Event]) -> Future[bool]:
+        """Commit ``events`` to the ledger, in order; the result says whether they are durable."""
+        return self._recorder.submit(self._record, tuple(events))
+
+    def reconfigure(self, config: Config) -> None:
+        """Take over changed settings; model and folders need a restart, and the status says so."""
+        self.config = config
+
+    def train_now(self) -> str:
+        """Start an update with whatever is pending; returns one sentence for the user."""
+        if self.supervisor is None:
+            return "The server is still starting."
+        return self.supervisor.train_now()
+
+    def roll_back(self, to: str | None = None) -> str:
+        """Serve with the parent of the current adapter (or with ``to``); returns a sentence."""
+        if self.adapters is None:
+            return "The server is still starting."
+        try:
+            adapter_id = self.adapters.rollback(to)
+        except AdapterRefused as error:
+            return str(error)
+        self.serve_current_adapter()
+        return f"Rolled back to {adapter_id}."
+
+    def serve_current_adapter(self) -> None:
+        """Hand the registry's current adapter to the engine, after the requests in hand.
+
+        Cheap when nothing has changed; an adapter that was refused is not tried again.
+        """
+        engine = self.host.engine
+        if engine is None or self.adapters is None or self.host.state is not HostState.READY:
+            return
+        wanted = self.adapters.current()
+        if wanted in (engine.adapter_id, self._refused):
+            return
+        if wanted == BASE:
+            self.host.swap(None, BASE)
+            return
+        try:
+            verified = self.adapters.verify(wanted, self.host.base_sha256)
+        except AdapterRefused as error:
+            self._refused = wanted
+            self.host.message = f"adapter {wanted} was refused: {error}"
+            return
+        self.host.swap(verified.path, verified.id)
+
+    def touched(self) -> None:
+        """Note that the developer is typing: training waits for a quiet moment."""
+        if self.supervisor is not None:
+            self.supervisor.touch()
+
+    def close(self) -> None:
+        """Flush what is recorded and stop every thread and child process."""
+        if self.supervisor is not None:
+            self.supervisor.close()
+        self.host.close()
+        self._recorder.shutdown(wait=True)
+        if self.memory is not None:
+            self.memory.close()
+
+    def _open_memory(self) -> None:
+        assert self.memory is not None  # noqa: S101 - set by `start` before this is submitted
+        self.memory.open()
+        self.short_term.restore(self.memory.recent_episodes(limit=500))
+
+    def _record(self, events: tuple[Event, ...]) -> bool:
+        if self.memory is None or self.paused or not self.config.memory.record:
+            return False
+        recorded = self.memory.record(events)
+        if self.supervisor is not None and any(e.kind is Kind.OUTCOME for e in events):
+            self.supervisor.request("feedback recorded")
+        return recorded
+
+    def _pending_episodes(self) -> int:
+        return self.memory.pending() if self.memory is not None else 0
+
+    def _load_engine(self, config: Config, progress: Progress) -> Engine:
+        from falcon_lsp.model.loader import load_engine
+
+        engine = load_engine(config, self.store, progress)
+        self._recorder.submit(self.serve_current_adapter)
+        return engine
+
+    def _on_training(self, event: dict[str, Any]) -> None:
+        """Pass on what the trainer says; called on the supervisor's thread."""
+        for listener in list(self.listeners):
+            listener(event)
+
+    def state(self) -> str:
+        """Return one word for the status bar."""
+        if not self.config.enable:
+            return "off"
+        if self.paused:
+            return "paused"
+        if self.host.state is HostState.FAILED:
+            return "trouble"
+        if self.host.state is not HostState.READY:
+            return "loading"
+        running = self.supervisor is not None and self.supervisor.status()["running"]
+        return "learning" if running else "ready"

@@ -1,0 +1,77 @@
+"""Between LSP's types and ours; nothing here decides anything."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from urllib.parse import unquote, urlsplit
+
+from lsprotocol import types as lsp
+
+from falcon_lsp.core.text import Position, PositionEncoding, TextSnapshot
+from falcon_lsp.core.types import Suggestion
+
+ACCEPTED_COMMAND = "falcon.accepted"
+
+_WORD = re.compile(r"\w+\Z")
+
+
+def position(value: lsp.Position) -> Position:
+    """Convert a position of the protocol."""
+    return Position(value.line, value.character)
+
+
+def relative_path(uri: str, workspace: str) -> str:
+    """Return the path of ``uri`` below ``workspace`` (a folder URI), or its file name."""
+    if workspace and uri.startswith(workspace.rstrip("/") + "/"):
+        return unquote(uri[len(workspace.rstrip("/")) + 1 :])
+    return PurePosixPath(unquote(urlsplit(uri).path)).name or uri
+
+
+def workspace_of(uri: str, folders: Sequence[str]) -> str:
+    """Return the innermost workspace folder that holds ``uri``, or the file's own folder."""
+    holding = [folder for folder in folders if uri.startswith(folder.rstrip("/") + "/")]
+    return max(holding, key=len) if holding else uri.rpartition("/")[0]
+
+
+def accepted_command(completion_id: str) -> lsp.Command:
+    """Return the command that an editor runs when the developer takes a suggestion."""
+    return lsp.Command("Suggestion accepted", ACCEPTED_COMMAND, arguments=[completion_id])
+
+
+def inline_item(suggestion: Suggestion, where: lsp.Range) -> lsp.InlineCompletionItem:
+    """Return a suggestion as ghost text."""
+    command = accepted_command(suggestion.completion_id)
+    return lsp.InlineCompletionItem(suggestion.text, range=where, command=command)
+
+
+def completion_item(
+    suggestion: Suggestion, snapshot: TextSnapshot, encoding: PositionEncoding
+) -> lsp.CompletionItem:
+    """Return a suggestion for the ordinary completion list.
+
+    Editors filter and sort by the word before the cursor, so the item replaces and repeats it.
+    """
+    typed = _WORD.search(snapshot.text[: suggestion.offset])
+    word = typed[0] if typed else ""
+    label = word + suggestion.text.strip("\n").partition("\n")[0]
+    where = lsp.Range(
+        _lsp_position(snapshot, suggestion.offset - len(word), encoding),
+        _lsp_position(snapshot, suggestion.offset, encoding),
+    )
+    return lsp.CompletionItem(
+        label=label,
+        kind=lsp.CompletionItemKind.Text,
+        detail="falcon",
+        filter_text=label,
+        sort_text="\x7f",
+        insert_text_format=lsp.InsertTextFormat.PlainText,
+        text_edit=lsp.TextEdit(where, word + suggestion.text),
+        command=accepted_command(suggestion.completion_id),
+    )
+
+
+def _lsp_position(snapshot: TextSnapshot, offset: int, encoding: PositionEncoding) -> lsp.Position:
+    at = snapshot.position(offset, encoding)
+    return lsp.Position(at.line, at.character)

@@ -1,0 +1,103 @@
+"""The ``falcon/*`` messages: what an editor may tell and ask beyond the protocol.
+
+Parameters arrive as attribute objects or mappings, depending on nesting; `read` makes plain data of
+them and checks it, so that a wrong message is answered with -32602 and nothing else happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pygls.exceptions import JsonRpcInvalidParams
+
+from falcon_lsp.core.types import Diagnostic, Outcome, new_id
+
+FEEDBACK = "falcon/feedback"
+DIAGNOSTICS = "falcon/diagnostics"
+STATUS = "falcon/status"
+STATUS_CHANGED = "falcon/statusChanged"
+PAUSE = "falcon/pause"
+TRAIN_NOW = "falcon/trainNow"
+ROLLBACK = "falcon/rollback"
+
+REPORTABLE = (Outcome.ACCEPTED, Outcome.PARTIAL, Outcome.REJECTED, Outcome.UNDONE)
+MAX_DIAGNOSTICS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Feedback:
+    """One report of what became of a suggestion; ``chars_kept`` None means all of it."""
+
+    event_id: str
+    completion_id: str
+    outcome: Outcome
+    chars_kept: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardedDiagnostics:
+    """What the editor's other servers say about one document now."""
+
+    uri: str
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def read_feedback(params: Any) -> Feedback:
+    """Read a ``falcon/feedback`` message; raises `JsonRpcInvalidParams`."""
+    data = plain(params)
+    try:
+        outcome = Outcome(data.get("outcome"))
+    except ValueError:
+        outcome = Outcome.SHOWN
+    completion_id, kept = data.get("completionId"), data.get("charsKept")
+    event_id = data.get("eventId") or new_id("evt")
+    if outcome not in REPORTABLE:
+        raise JsonRpcInvalidParams(f"outcome must be one of {', '.join(REPORTABLE)}")
+    if not isinstance(completion_id, str) or not isinstance(event_id, str):
+        raise JsonRpcInvalidParams("completionId and eventId must be strings")
+    if kept is not None and (not isinstance(kept, int) or kept < 0):
+        raise JsonRpcInvalidParams("charsKept must be a number of characters")
+    return Feedback(event_id, completion_id, outcome, kept)
+
+
+def read_diagnostics(params: Any) -> ForwardedDiagnostics:
+    """Read a ``falcon/diagnostics`` message; raises `JsonRpcInvalidParams`."""
+    data = plain(params)
+    uri, found = data.get("uri"), data.get("diagnostics")
+    if not isinstance(uri, str) or not isinstance(found, list):
+        raise JsonRpcInvalidParams("uri must be a string and diagnostics a list")
+    return ForwardedDiagnostics(uri, tuple(map(_diagnostic, found[:MAX_DIAGNOSTICS])))
+
+
+def read_flag(params: Any, name: str) -> bool:
+    """Read one boolean of a message; raises `JsonRpcInvalidParams`."""
+    value = plain(params).get(name)
+    if not isinstance(value, bool):
+        raise JsonRpcInvalidParams(f"{name} must be true or false")
+    return value
+
+
+def plain(value: Any) -> Any:
+    """Return attribute objects, mappings and sequences as dicts and lists."""
+    if hasattr(value, "_asdict"):
+        value = value._asdict()
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    return {} if value is None else value
+
+
+def _diagnostic(raw: Any) -> Diagnostic:
+    if not isinstance(raw, dict) or not isinstance(raw.get("line"), int):
+        raise JsonRpcInvalidParams("each diagnostic needs a line")
+    severity = raw.get("severity")
+    return Diagnostic(
+        line=max(0, raw["line"]),
+        severity=severity if isinstance(severity, int) else 1,
+        message=str(raw.get("message", ""))[:500],
+        code=str(raw.get("code", ""))[:80],
+        source=str(raw.get("source", ""))[:80],
+    )

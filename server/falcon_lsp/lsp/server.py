@@ -1,0 +1,270 @@
+"""The composition root of a connection, and the one list of methods that the server knows.
+
+A handler converts, calls and converts back; what it does stands in `Session` and below.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from lsprotocol import types as lsp
+
+from falcon_lsp import __version__
+from falcon_lsp.completion.service import Answer
+from falcon_lsp.config import Config
+from falcon_lsp.core.types import Outcome, new_id
+from falcon_lsp.lsp import convert, extensions, status
+from falcon_lsp.lsp.application import Application
+from falcon_lsp.lsp.base import FalconServer
+from falcon_lsp.lsp.progress import ProgressReporter
+from falcon_lsp.lsp.session import FORWARDED, Session
+
+logger = logging.getLogger(__name__)
+
+TICK_SECONDS = 1.0
+
+
+class Falcon(FalconServer):
+    """One connection's server: pygls underneath, a `Session` on top."""
+
+    def __init__(self, app: Application, defaults: Config) -> None:
+        super().__init__("falcon-lsp", __version__)
+        self.app = app
+        self.defaults = defaults
+        self.session = Session(app, self.documents)
+        self.wants_status = False
+        self.client_has_inline = False
+        self.ticker: asyncio.Task[None] | None = None
+        self.on_flush.append(self.session.flush)
+        register(self)
+
+    def tell(self, message: str, kind: lsp.MessageType = lsp.MessageType.Warning) -> None:
+        """Show one sentence to the user, for what they can do something about."""
+        self.window_show_message(lsp.ShowMessageParams(kind, message))
+
+
+def create_server(app: Application, defaults: Config | None = None) -> Falcon:
+    """Return a server for one new connection on shared parts."""
+    return Falcon(app, defaults or Config())
+
+
+def register(server: Falcon) -> None:
+    """Register every method: the list of all that the server understands."""
+    feature, command = server.feature, server.command
+    feature(lsp.INITIALIZE)(bind(server, on_initialize))
+    feature(lsp.INITIALIZED)(bind_async(server, on_initialized))
+    feature(lsp.SHUTDOWN)(bind(server, on_shutdown))
+    feature(lsp.WORKSPACE_DID_CHANGE_CONFIGURATION)(bind_async(server, on_configuration))
+    feature(lsp.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)(bind(server, on_folders))
+    feature(lsp.TEXT_DOCUMENT_DID_OPEN)(bind(server, on_open))
+    feature(lsp.TEXT_DOCUMENT_DID_CHANGE)(bind(server, on_change))
+    feature(lsp.TEXT_DOCUMENT_DID_CLOSE)(bind(server, on_close))
+    feature(lsp.TEXT_DOCUMENT_INLINE_COMPLETION, lsp.InlineCompletionOptions())(
+        bind_async(server, on_inline_completion)
+    )
+    feature(lsp.TEXT_DOCUMENT_COMPLETION, lsp.CompletionOptions(resolve_provider=False))(
+        bind_async(server, on_completion)
+    )
+    command(convert.ACCEPTED_COMMAND)(bind_async(server, on_accepted))
+    feature(extensions.FEEDBACK)(bind_async(server, on_feedback))
+    feature(extensions.DIAGNOSTICS)(bind(server, on_diagnostics))
+    feature(extensions.STATUS)(bind(server, on_status))
+    feature(extensions.PAUSE)(bind(server, on_pause))
+    feature(extensions.TRAIN_NOW)(bind(server, on_train_now))
+    feature(extensions.ROLLBACK)(bind(server, on_rollback))
+
+
+def bind(server: Falcon, handler: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a plain function of the parameters: pygls looks at signatures."""
+
+    def bound(*params: Any) -> Any:
+        return handler(server, *params)
+
+    return bound
+
+
+def bind_async(server: Falcon, handler: Callable[..., Any]) -> Callable[..., Any]:
+    """Do the same for a coroutine function, which a client may cancel."""
+
+    async def bound(*params: Any) -> Any:
+        return await handler(server, *params)
+
+    return bound
+
+
+def on_initialize(server: Falcon, params: lsp.InitializeParams) -> None:
+    """Read the client's folders, settings and abilities."""
+    folders = [folder.uri for folder in params.workspace_folders or []]
+    server.session.folders = folders or [uri for uri in (params.root_uri,) if uri]
+    text_document = params.capabilities.text_document
+    server.client_has_inline = bool(text_document and text_document.inline_completion)
+    session = server.session
+    session.initial = session.configure(params.initialization_options, server.defaults)
+
+
+async def on_initialized(server: Falcon, _params: lsp.InitializedParams) -> None:
+    """Pull the settings, then start loading in the background."""
+    config = await pull_configuration(server)
+    reporter = ProgressReporter(server, "falcon: preparing the model")
+    server.app.listeners.append(training_listener(server))
+    server.app.start(config, reporter)
+    server.ticker = asyncio.create_task(tick(server))
+
+
+def on_shutdown(server: Falcon, _params: None = None) -> None:
+    """Write down what is open; the answer to the client means that it is safe."""
+    server.session.flush()
+    server.app.record(()).result(timeout=5)
+
+
+def training_listener(server: Falcon) -> Callable[[dict[str, Any]], None]:
+    """Return what shows the trainer's progress in this client."""
+    report = ProgressReporter(server, "falcon: learning")
+
+    def listen(event: dict[str, Any]) -> None:
+        if event["event"] == "progress":
+            report(str(event.get("message", "")), float(event.get("share", 0.0)))
+        elif event["event"] in {"done", "failed", "paused"}:
+            report("", 1.0)
+
+    return listen
+
+
+async def on_configuration(server: Falcon, params: lsp.DidChangeConfigurationParams) -> None:
+    """Take over changed settings, pushed or pulled."""
+    server.app.reconfigure(await pull_configuration(server, params.settings))
+
+
+async def pull_configuration(server: Falcon, pushed: object = None) -> Config:
+    """Return the settings: asked of the client when it can be asked, else what it sent."""
+    session, raw = server.session, pushed
+    workspace = server.protocol.client_capabilities.workspace
+    if workspace and workspace.configuration:
+        params = lsp.ConfigurationParams([lsp.ConfigurationItem(section="falcon")])
+        try:
+            pulled = await asyncio.wait_for(server.workspace_configuration_async(params), 5)
+            raw = pulled[0] if pulled else None
+        except Exception:  # noqa: BLE001 - a client that fails to answer gets the defaults
+            logger.warning("the client did not answer workspace/configuration")
+    config = session.configure(raw, session.initial) if raw else session.initial
+    while session.untold:
+        server.tell(session.untold.pop(0))
+    return config
+
+
+def on_folders(server: Falcon, params: lsp.DidChangeWorkspaceFoldersParams) -> None:
+    """Follow the folders that the client opens and closes."""
+    gone = {folder.uri for folder in params.event.removed}
+    added = [folder.uri for folder in params.event.added]
+    server.session.folders = [f for f in server.session.folders if f not in gone] + added
+
+
+def on_open(server: Falcon, params: lsp.DidOpenTextDocumentParams) -> None:
+    """Take note of a document."""
+    if snapshot := server.documents.get(params.text_document.uri):
+        server.session.opened(snapshot)
+
+
+def on_change(server: Falcon, params: lsp.DidChangeTextDocumentParams) -> None:
+    """Let the session see an edit that the document store has applied."""
+    if change := server.documents.last_change(params.text_document.uri):
+        server.session.changed(*change)
+
+
+def on_close(server: Falcon, params: lsp.DidCloseTextDocumentParams) -> None:
+    """Let go of a document."""
+    server.session.closed(params.text_document.uri)
+
+
+async def on_inline_completion(
+    server: Falcon, params: lsp.InlineCompletionParams
+) -> lsp.InlineCompletionList:
+    """Answer with ghost text."""
+    invoked = params.context.trigger_kind is lsp.InlineCompletionTriggerKind.Invoked
+    selected = params.context.selected_completion_info
+    if selected is not None:
+        return lsp.InlineCompletionList([])
+    answer = await ask(server, params.text_document.uri, params.position, invoked=invoked)
+    where = lsp.Range(params.position, params.position)
+    return lsp.InlineCompletionList([convert.inline_item(s, where) for s in answer.suggestions])
+
+
+async def on_completion(server: Falcon, params: lsp.CompletionParams) -> lsp.CompletionList:
+    """Answer an editor that has no inline completion; one that has gets nothing twice."""
+    if server.client_has_inline:
+        return lsp.CompletionList(is_incomplete=False, items=[])
+    uri = params.text_document.uri
+    answer = await ask(server, uri, params.position, invoked=False)
+    snapshot = server.documents.get(uri)
+    encoding = server.documents.encoding
+    found = answer.suggestions if snapshot else ()
+    items = [convert.completion_item(s, snapshot, encoding) for s in found]
+    return lsp.CompletionList(is_incomplete=True, items=items)
+
+
+async def ask(server: Falcon, uri: str, where: lsp.Position, *, invoked: bool) -> Answer:
+    """Ask the session for suggestions at a place."""
+    return await server.session.complete(uri, convert.position(where), invoked=invoked)
+
+
+async def on_accepted(server: Falcon, completion_id: str, *_rest: Any) -> bool:
+    """Record that the developer took a suggestion: the item's own command says so."""
+    return await server.session.report(str(completion_id), Outcome.ACCEPTED, None, new_id("evt"))
+
+
+async def on_feedback(server: Falcon, params: Any) -> dict[str, bool]:
+    """Record what an editor reports."""
+    said = extensions.read_feedback(params)
+    recorded = await server.session.report(
+        said.completion_id, said.outcome, said.chars_kept, said.event_id
+    )
+    return {"recorded": recorded}
+
+
+def on_diagnostics(server: Falcon, params: Any) -> None:
+    """Take over what the editor's other servers find."""
+    forwarded = extensions.read_diagnostics(params)
+    server.session.found(forwarded.uri, FORWARDED, forwarded.diagnostics)
+
+
+def on_status(server: Falcon, _params: Any = None) -> dict[str, Any]:
+    """Tell how things stand; who asks once is told of changes from then on."""
+    server.wants_status = True
+    return status.report(server.app, server.session, server.counters)
+
+
+def on_pause(server: Falcon, params: Any) -> dict[str, Any]:
+    """Stop or resume suggesting, recording and training."""
+    server.app.paused = extensions.read_flag(params, "paused")
+    return status.report(server.app, server.session, server.counters)
+
+
+def on_train_now(server: Falcon, _params: Any = None) -> dict[str, str]:
+    """Start a training update with whatever is pending."""
+    return {"message": server.app.train_now()}
+
+
+def on_rollback(server: Falcon, _params: Any = None) -> dict[str, str]:
+    """Go back to the adapter before the current one."""
+    return {"message": server.app.roll_back()}
+
+
+async def tick(server: Falcon) -> None:
+    """Once a second: settled text, idleness, and a status line for who wants one."""
+    last: dict[str, Any] = {}
+    while True:
+        await asyncio.sleep(TICK_SECONDS)
+        try:
+            server.session.tick()
+            if not server.wants_status:
+                continue
+            now = status.report(server.app, server.session, server.counters)
+            if now != last:
+                server.protocol.notify(extensions.STATUS_CHANGED, now)
+                last = now
+        except Exception:
+            server.counters["tick failed"] += 1
+            logger.exception("periodic work failed")

@@ -1,0 +1,226 @@
+"""One connection: its settings, its documents, and what becomes of what it was offered."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+from falcon_lsp.completion.latency import LatencyLog
+from falcon_lsp.completion.service import Answer, CompletionService
+from falcon_lsp.config import Config, from_client_options
+from falcon_lsp.core.cancellation import CancellationToken
+from falcon_lsp.core.text import Position, TextSnapshot
+from falcon_lsp.core.types import CompletionRequest, Diagnostic, Outcome, TextEdit
+from falcon_lsp.lsp import convert
+from falcon_lsp.lsp.application import Application
+from falcon_lsp.lsp.documents import DocumentStore
+from falcon_lsp.memory.diagnostics import compile_check, difference
+from falcon_lsp.memory.events import Event, Place
+from falcon_lsp.memory.observer import EpisodeObserver
+
+logger = logging.getLogger(__name__)
+
+COMPILE_CHECK_DELAY = 0.4
+"""Seconds without an edit before Python is compiled again."""
+
+SWAP_AFTER_QUIET = 2.0
+"""Seconds without an edit before another adapter may be swapped in."""
+
+OWN, FORWARDED = "falcon", "editor"
+
+
+class Session:
+    """Joins documents, observer, completion service and recorder for one client.
+
+    Every method runs on the event loop; what blocks is sent to the application's threads.
+    """
+
+    def __init__(self, app: Application, documents: DocumentStore) -> None:
+        self.app = app
+        self.documents = documents
+        self.initial = Config()
+        self.folders: list[str] = []
+        self.problems: list[str] = []
+        self.untold: list[str] = []
+        self.observer = EpisodeObserver()
+        self.latency = LatencyLog()
+        self.last_edit = time.monotonic()
+        self.completion = CompletionService(
+            engine=lambda: app.host.engine,
+            memory=app,
+            short_term=app.short_term,
+            config=lambda: app.config,
+            open_documents=self._open_documents,
+        )
+        self._running: dict[str, CancellationToken] = {}
+        self._findings: dict[tuple[str, str], tuple[Diagnostic, ...]] = {}
+        self._checks: dict[str, asyncio.TimerHandle] = {}
+
+    def configure(self, raw: object, base: Config) -> Config:
+        """Read the client's settings over ``base``; what was wrong is to be told once."""
+        config, self.problems = from_client_options(raw, base)
+        self.untold += self.problems
+        return config
+
+    async def complete(self, uri: str, position: Position, *, invoked: bool) -> Answer:
+        """Answer one request of the editor; a newer one for the same document ends the older."""
+        request = self._request(uri, position, invoked=invoked)
+        if isinstance(request, str):
+            return Answer.nothing(request)
+        started = time.perf_counter()
+        answer = self.completion.answer_fast(request)
+        if answer is None:
+            answer = await self._ask_engine(request)
+        self.latency.add((time.perf_counter() - started) * 1000, answer.reason)
+        self._offer(request, answer)
+        return answer
+
+    def opened(self, snapshot: TextSnapshot) -> None:
+        """Take note of a new document: its findings before any edit are the baseline."""
+        self._check_later(snapshot.uri, 0.0)
+
+    def changed(
+        self, before: TextSnapshot, after: TextSnapshot, edits: tuple[TextEdit, ...]
+    ) -> None:
+        """Observe an edit: it may accept, reject, type through or undo what was offered."""
+        self.last_edit = time.monotonic()
+        self.app.touched()
+        place = self._place(after, "")
+        self.app.short_term.edited(place.workspace, place.path, before, edits, time.time())
+        self._record(self.observer.changed(before, after, edits, time.time()))
+        self._check_later(after.uri, COMPILE_CHECK_DELAY)
+
+    def closed(self, uri: str) -> None:
+        """Forget a document that the editor has closed."""
+        self.cancel(uri)
+        self._record(self.observer.closed(uri, time.time()))
+        if handle := self._checks.pop(uri, None):
+            handle.cancel()
+        for source in (OWN, FORWARDED):
+            self._findings.pop((uri, source), None)
+
+    def cancel(self, uri: str) -> None:
+        """End the generation that runs for a document, if one does."""
+        if token := self._running.pop(uri, None):
+            token.cancel()
+
+    async def report(
+        self, completion_id: str, outcome: Outcome, chars_kept: int | None, event_id: str
+    ) -> bool:
+        """Record what the editor says became of a suggestion; True once it is durable."""
+        events = self.observer.reported(completion_id, outcome, chars_kept, time.time(), event_id)
+        recorded = self._record(events)
+        return bool(events) and await asyncio.wrap_future(recorded)
+
+    def found(self, uri: str, source: str, found: Sequence[Diagnostic]) -> None:
+        """Take over the findings of one source for a document; what changed is feedback."""
+        now = tuple(found)
+        before = self._findings.get((uri, source))
+        self._findings[uri, source] = now
+        self.app.short_term.diagnosed(uri, source, now)
+        if before is not None and before != now:
+            added, removed = difference(before, now)
+            self._record(self.observer.diagnostics_changed(uri, added, removed, time.time()))
+
+    def tick(self) -> None:
+        """Look at what time brings: settled text, ignored suggestions, idleness."""
+        due = self.observer.next_due()
+        if due is not None and due <= time.time():
+            self._record(self.observer.tick(time.time()))
+        if not self._running and time.monotonic() - self.last_edit > SWAP_AFTER_QUIET:
+            self.app.serve_current_adapter()
+
+    def flush(self) -> None:
+        """Write down what is still open before the connection ends."""
+        for handle in self._checks.values():
+            handle.cancel()
+        for uri in self.documents.uris():
+            self._record(self.observer.closed(uri, time.time()))
+
+    async def _ask_engine(self, request: CompletionRequest) -> Answer:
+        self.cancel(request.uri)
+        token = CancellationToken(self._deadline(request) / 1000)
+        self._running[request.uri] = token
+        try:
+            return await self.app.host.run(partial(self.completion.answer, request, token))
+        except asyncio.CancelledError:
+            token.cancel()
+            raise
+        finally:
+            if self._running.get(request.uri) is token:
+                del self._running[request.uri]
+
+    def _deadline(self, request: CompletionRequest) -> int:
+        options = self.app.config.completion
+        warm = self.completion.is_warm(request.uri)
+        return options.deadline_ms if warm else options.cold_deadline_ms
+
+    def _request(self, uri: str, position: Position, *, invoked: bool) -> CompletionRequest | str:
+        """Return the question with its document, or the reason why there is nothing to ask."""
+        config = self.app.config
+        snapshot = self.documents.get(uri)
+        if snapshot is None:
+            return "the document is not open or too large"
+        if not config.enable or self.app.paused:
+            return "paused" if self.app.paused else "switched off"
+        if snapshot.language not in config.languages:
+            return f"language off: {snapshot.language}"
+        place = self._place(snapshot, "")
+        return CompletionRequest(
+            uri=uri,
+            path=place.path,
+            workspace=place.workspace,
+            language=snapshot.language,
+            version=snapshot.version,
+            text=snapshot.text,
+            offset=snapshot.offset(position, self.documents.encoding),
+            invoked=invoked,
+        )
+
+    def _offer(self, request: CompletionRequest, answer: Answer) -> None:
+        snapshot = self.documents.get(request.uri)
+        if snapshot is None or snapshot.version != request.version:
+            return
+        for suggestion in answer.suggestions:
+            place = self._place(snapshot, suggestion.completion_id)
+            events = self.observer.offered(suggestion, place, request.uri, snapshot, time.time())
+            self._record(events)
+
+    def _place(self, snapshot: TextSnapshot, completion_id: str) -> Place:
+        workspace = convert.workspace_of(snapshot.uri, self.folders)
+        path = convert.relative_path(snapshot.uri, workspace)
+        return Place(completion_id, workspace, path, snapshot.language)
+
+    def _record(self, events: Sequence[Event]) -> Any:
+        for event in events:
+            self.app.short_term.observe(event)
+        return self.app.record(events)
+
+    def _check_later(self, uri: str, delay: float) -> None:
+        if handle := self._checks.pop(uri, None):
+            handle.cancel()
+        loop = asyncio.get_running_loop()
+        self._checks[uri] = loop.call_later(delay, lambda: asyncio.ensure_future(self._check(uri)))
+
+    async def _check(self, uri: str) -> None:
+        snapshot = self.documents.get(uri)
+        if snapshot is None or snapshot.language != "python":
+            return
+        found = await asyncio.to_thread(compile_check, snapshot.text, snapshot.uri)
+        if (current := self.documents.get(uri)) and current.version == snapshot.version:
+            self.found(uri, OWN, found)
+
+    def _open_documents(self) -> list[tuple[str, str, str, float]]:
+        return [
+            (
+                convert.relative_path(uri, convert.workspace_of(uri, self.folders)),
+                language,
+                text,
+                at,
+            )
+            for uri, language, text, at in self.documents.recent()
+        ]

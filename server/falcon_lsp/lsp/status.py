@@ -1,0 +1,30 @@
+"""One answer to "how are things": the body of ``falcon/status`` and of its notification."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+from falcon_lsp.lsp.application import Application
+from falcon_lsp.lsp.session import Session
+
+
+def report(app: Application, session: Session, counters: Counter[str]) -> dict[str, Any]:
+    """Return state, model, latency, the last reasons for silence, memory and training."""
+    engine = app.host.engine
+    workspace = session.folders[0] if session.folders else ""
+    supervisor = app.supervisor
+    return {
+        "state": app.state(),
+        "message": app.host.message or "; ".join(session.problems),
+        "model": engine.model_id if engine else app.config.model,
+        "adapter": engine.adapter_id if engine else "",
+        "p50Ms": session.latency.percentile(50),
+        "p95Ms": session.latency.percentile(95),
+        "acceptance": app.short_term.acceptance(workspace),
+        "reasons": session.latency.reasons(),
+        "languages": list(app.config.languages),
+        "memory": app.memory.status() if app.memory else {},
+        "training": supervisor.status() if supervisor else {},
+        "errors": dict(counters),
+    }

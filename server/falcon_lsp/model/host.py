@@ -1,0 +1,87 @@
+"""Where the engine lives: one thread that loads it, asks it, and swaps its adapter when idle."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from falcon_lsp.model.engine import Engine, EngineError, Progress
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+Load = Callable[[Progress], Engine]
+
+
+class HostState(enum.StrEnum):
+    """Whether there is an engine to ask."""
+
+    IDLE = "idle"
+    LOADING = "loading"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class EngineHost:
+    """Owns the engine thread. Everything that touches the engine runs there, one at a time."""
+
+    def __init__(self) -> None:
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="falcon-engine")
+        self.engine: Engine | None = None
+        self.state = HostState.IDLE
+        self.message = ""
+        self.last_used = time.monotonic()
+
+    def load(self, load: Load, progress: Progress) -> Future[None]:
+        """Start loading; a failure ends in `HostState.FAILED` with a sentence in `message`."""
+        self.state, self.message = HostState.LOADING, "loading the model"
+        return self._executor.submit(self._load, load, progress)
+
+    async def run(self, job: Callable[[], T]) -> T:
+        """Run ``job`` on the engine thread and return its result."""
+        self.last_used = time.monotonic()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._executor, job)
+        finally:
+            self.last_used = time.monotonic()
+
+    def swap(self, adapter: Path | None, adapter_id: str) -> Future[bool]:
+        """Serve with another adapter once the requests before it are answered.
+
+        The result is False when the engine refused it; the old adapter then goes on serving.
+        """
+        return self._executor.submit(self._swap, adapter, adapter_id)
+
+    def close(self) -> None:
+        """Stop taking jobs; the one that runs is waited for by the interpreter, not by us."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _load(self, load: Load, progress: Progress) -> None:
+        started = time.monotonic()
+        try:
+            self.engine = load(progress)
+        except EngineError as error:
+            self.state, self.message = HostState.FAILED, str(error)
+        except Exception as error:  # noqa: BLE001 - whatever a backend raises, the server lives on
+            logger.exception("the model could not be loaded")
+            self.message = f"the model could not be loaded ({type(error).__name__}); see the log"
+            self.state = HostState.FAILED
+        else:
+            self.state, self.message = HostState.READY, ""
+            logger.info("model ready after %.1f s", time.monotonic() - started)
+
+    def _swap(self, adapter: Path | None, adapter_id: str) -> bool:
+        if self.engine is None:
+            return False
+        try:
+            self.engine.load_adapter(adapter, adapter_id)
+        except EngineError as error:
+            logger.warning("adapter %s refused: %s", adapter_id, error)
+            self.message = f"adapter {adapter_id} was refused: {error}"
+            return False
+        return True

@@ -1,0 +1,55 @@
+"""Positions and edits in the three encodings of LSP."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from falcon_lsp.core.text import Position, PositionEncoding, TextSnapshot
+from falcon_lsp.core.types import TextEdit
+
+TEXTS = st.text(alphabet=st.sampled_from("ab \n\ré€😀\u2028\x0b"), max_size=60)
+
+
+def snapshot(text: str) -> TextSnapshot:
+    return TextSnapshot("file:///a.py", "python", 1, text)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "character", "encoding", "offset"),
+    [
+        ("abc", 0, 2, "utf-16", 2),
+        ("a😀b", 0, 3, "utf-16", 2),
+        ("a😀b", 0, 5, "utf-8", 2),
+        ("a😀b", 0, 2, "utf-32", 2),
+        ("a😀b", 0, 2, "utf-16", 1),  # inside the pair: its start
+        ("a\r\nb", 1, 1, "utf-16", 4),
+        ("a\rb", 1, 0, "utf-16", 2),
+        ("a\u2028b", 1, 0, "utf-16", 3),  # no line end in LSP: past the text is clamped
+        ("ab\ncd", 0, 99, "utf-16", 2),
+        ("ab\r\ncd", 0, 99, "utf-16", 2),
+        ("ab", 7, 0, "utf-16", 2),
+    ],
+)
+def test_offset_of_a_position(
+    text: str, line: int, character: int, encoding: str, offset: int
+) -> None:
+    found = snapshot(text).offset(Position(line, character), PositionEncoding(encoding))
+    assert found == offset
+
+
+@given(TEXTS, st.integers(0, 60), st.sampled_from(PositionEncoding))
+def test_every_offset_survives_the_round_trip(
+    text: str, offset: int, encoding: PositionEncoding
+) -> None:
+    document = snapshot(text)
+    offset = min(offset, len(text))
+    inside_line_end = text[max(0, offset - 1) : offset + 1] == "\r\n"
+    back = document.offset(document.position(offset, encoding), encoding)
+    assert back == (offset - 1 if inside_line_end else offset)
+
+
+def test_edits_apply_one_after_the_other() -> None:
+    edits = (TextEdit(0, 1, "xy"), TextEdit(2, 2, "!"))
+    assert snapshot("abc").apply(edits, 2).text == "xy!bc"
