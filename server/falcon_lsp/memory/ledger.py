@@ -1,0 +1,424 @@
+"""The ledger: every event, once, for good; and the queue of finished episodes for the trainer.
+
+It is the truth: short-term memory, the index, the queue's results and adapters can be rebuilt from
+it. Events are only ever added, except by `Ledger.forget`, which leaves rows without content. An
+event and the queue row that it causes are written in one transaction, so neither exists alone.
+
+Any number of threads and processes may use one ledger (`ledger_file` opens and repairs it).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import logging
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from falcon_lsp.core.types import Outcome
+from falcon_lsp.memory import event_log, salvage
+from falcon_lsp.memory.episodes import Episode, fold
+from falcon_lsp.memory.event_log import ImportReport
+from falcon_lsp.memory.events import Event, Kind
+from falcon_lsp.memory.ledger_file import LedgerFile, LedgerUnavailable, Salvage, clear_errors
+
+__all__ = ["ImportReport", "Job", "Ledger", "LedgerUnavailable", "Salvage"]
+
+logger = logging.getLogger(__name__)
+
+MAX_TRIES = 3
+_BATCH = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One finished episode to learn from; ``tries`` counts leases, this one included."""
+
+    completion_id: str
+    tries: int
+    enqueued: float
+
+
+class Ledger:
+    """The file at ``path``, created when missing and repaired when damaged (see `salvage`).
+
+    Raises `LedgerUnavailable`, here and from every method, when the file cannot be used.
+    ``unreadable`` counts rows whose checksum did not hold when they were read; they are left out.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.unreadable = 0
+        self._lock = threading.RLock()
+        with clear_errors(path):
+            self._file = LedgerFile(path, _refill)
+        self._db = self._file.db
+
+    @property
+    def salvage(self) -> Salvage | None:
+        """What the repair saved, when this process found the file damaged."""
+        return self._file.salvage
+
+    def close(self) -> None:
+        """Release the file; every later call raises `LedgerUnavailable`."""
+        with self._lock:
+            self._file.close()
+
+    # ------------------------------------------------------------------ events
+
+    def append(self, events: Sequence[Event]) -> int:
+        """Record ``events`` in one transaction, committed on return; returns how many were new.
+
+        An event that is there already, or whose completion was forgotten, is ignored.
+        """
+        with self._transaction() as db:
+            return sum(_insert(db, event) for event in events)
+
+    def events(self, after_seq: int = 0, limit: int = 1000) -> list[tuple[int, Event]]:
+        """Return up to ``limit`` events behind ``after_seq`` with their numbers, in order.
+
+        Empty only at the end of the ledger; forgotten and unreadable ones are left out.
+        """
+        while rows := self._read(
+            "SELECT * FROM events WHERE seq > ? AND payload IS NOT NULL ORDER BY seq LIMIT ?",
+            (after_seq, limit),
+        ):
+            if found := list(self._decode(rows)):
+                return found
+            after_seq = rows[-1][0]
+        return []
+
+    def episode(self, completion_id: str) -> Episode | None:
+        """Return what is known of one suggestion, or None when it is unknown or forgotten."""
+        found = self._fold([completion_id])
+        return found[0] if found else None
+
+    def episodes(
+        self,
+        workspace: str | None = None,
+        limit: int | None = None,
+        before: float | None = None,
+        *,
+        with_outcome: bool = False,
+    ) -> list[Episode]:
+        """Return the latest ``limit`` episodes, oldest first.
+
+        ``before`` bounds the time of the suggestion (seconds, exclusive); ``with_outcome`` leaves
+        out those without a final outcome.
+        """
+        rows = self._read(
+            "SELECT completion_id FROM events WHERE kind = 'suggested' AND payload IS NOT NULL "
+            "AND (:workspace IS NULL OR workspace = :workspace) "
+            "AND (:before IS NULL OR time < :before) "
+            "AND (NOT :finished OR completion_id IN (SELECT completion_id FROM queue)) "
+            "ORDER BY seq DESC LIMIT :limit",
+            {
+                "workspace": workspace,
+                "before": before,
+                "finished": with_outcome,
+                "limit": -1 if limit is None else limit,
+            },
+        )
+        return self._fold([row[0] for row in rows])
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of events, suggestions, forgotten events and queue rows by state."""
+        rows = self._read(
+            "SELECT 'events', count(payload) FROM events "
+            "UNION ALL SELECT 'forgotten', count(*) - count(payload) FROM events "
+            "UNION ALL SELECT 'suggestions', count(payload) FROM events WHERE kind = 'suggested' "
+            "UNION ALL SELECT state, count(*) FROM queue GROUP BY state"
+        )
+        return {"waiting": 0, "leased": 0, "done": 0, "set_aside": 0} | dict(rows)
+
+    def export_jsonl(self, file: TextIO) -> int:
+        """Write every event as one line of JSON; returns how many."""
+        count = seq = 0
+        while batch := self.events(seq, _BATCH):
+            file.writelines(event_log.to_line(event) + "\n" for _, event in batch)
+            seq, count = batch[-1][0], count + len(batch)
+        return count
+
+    def import_jsonl(self, path: Path) -> ImportReport:
+        """Record the events of a log; broken lines are left out and named in the report."""
+        skipped: list[tuple[int, str]] = []
+        batch: list[Event] = []
+        used = 0
+        for number, found in event_log.read_lines(path):
+            if isinstance(found, str):
+                skipped.append((number, found))
+                continue
+            batch.append(found)
+            if len(batch) == _BATCH:
+                self.append(batch)
+                used += len(batch)
+                batch.clear()
+        self.append(batch)
+        return ImportReport(path, used + len(batch), tuple(skipped))
+
+    # ------------------------------------------------------------------- queue
+
+    def lease(self, owner: str, limit: int, seconds: float, now: float | None = None) -> list[Job]:
+        """Take up to ``limit`` jobs, oldest first, for ``seconds``; nobody else gets them.
+
+        A lease that ran out comes back; the third time its job is set aside, for it may be what
+        kills the trainer.
+        """
+        now = time.time() if now is None else now
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE queue SET owner = NULL, expires = NULL, "
+                "state = CASE WHEN tries < ? THEN 'waiting' ELSE 'set_aside' END, "
+                "result = CASE WHEN tries < ? THEN '' ELSE 'its lease ran out every time' END "
+                "WHERE state = 'leased' AND expires <= ?",
+                (MAX_TRIES, MAX_TRIES, now),
+            )
+            rows = db.execute(
+                "UPDATE queue SET state = 'leased', owner = ?, expires = ?, tries = tries + 1 "
+                "WHERE id IN "
+                "(SELECT id FROM queue WHERE state = 'waiting' ORDER BY id LIMIT ?) "
+                "RETURNING id, completion_id, tries, enqueued",
+                (owner, now + seconds, limit),
+            ).fetchall()
+        return [Job(*row[1:]) for row in sorted(rows)]
+
+    def ack(self, owner: str, results: Mapping[str, str]) -> int:
+        """Close jobs that ``owner`` still holds; returns how many those were.
+
+        ``results`` maps a completion id to ``trained:<adapter id>`` or ``skipped:<reason>``.
+        """
+        with self._transaction() as db:
+            return sum(
+                db.execute(
+                    "UPDATE queue SET state = 'done', owner = NULL, expires = NULL, result = ? "
+                    "WHERE completion_id = ? AND owner = ?",
+                    (result, completion_id, owner),
+                ).rowcount
+                for completion_id, result in results.items()
+            )
+
+    def release(self, owner: str, ids: Iterable[str], error: str = "") -> None:
+        """Give jobs back. With an ``error`` it counts as a failure, and the third sets aside."""
+        with self._transaction() as db:
+            db.executemany(
+                "UPDATE queue SET owner = NULL, expires = NULL, result = :error, "
+                "tries = CASE WHEN :error = '' THEN tries - 1 ELSE tries END, "
+                "state = CASE WHEN :error = '' OR tries < :max THEN 'waiting' "
+                "ELSE 'set_aside' END WHERE completion_id = :id AND owner = :owner",
+                [{"id": i, "owner": owner, "error": error, "max": MAX_TRIES} for i in ids],
+            )
+
+    def pending(self, now: float | None = None) -> int:
+        """Return how many jobs wait, counting those whose lease ran out."""
+        rows = self._read(
+            "SELECT count(*) FROM queue "
+            "WHERE state = 'waiting' OR (state = 'leased' AND expires <= ?)",
+            (time.time() if now is None else now,),
+        )
+        return int(rows[0][0])
+
+    # ------------------------------------------------------- cursors, forgetting
+
+    def cursor(self, name: str) -> int:
+        """Return the number kept under ``name``: up to where a reader has come; 0 at first."""
+        rows = self._read("SELECT value FROM numbers WHERE name = ?", (name,))
+        return int(rows[0][0]) if rows else 0
+
+    def set_cursor(self, name: str, seq: int) -> None:
+        """Keep ``seq`` under ``name``."""
+        with self._transaction() as db:
+            db.execute("INSERT OR REPLACE INTO numbers VALUES (?, ?)", (name, seq))
+
+    def forget(
+        self,
+        *,
+        completion_ids: Iterable[str] | None = None,
+        event_id: str | None = None,
+        path: str | None = None,
+        workspace: str | None = None,
+        day: dt.date | None = None,
+    ) -> list[str]:
+        """Erase whole episodes that match all that is given; returns their completion ids.
+
+        A ``path`` matches its own suggestions and those whose prompt quoted it; a ``day`` is one of
+        local time. On return no byte of the content is left in any file of the ledger: the rows
+        are overwritten, the file is rewritten, the write-ahead log and damaged copies are removed.
+        The cursor ``forgotten`` counts episodes, so that what was derived from them can be dropped.
+        """
+        wanted = _wanted(completion_ids, event_id, path, workspace, day)
+        with self._transaction() as db:
+            gone = [row[0] for row in db.execute(_MATCHING, wanted).fetchall()]
+            for completion_id in gone:
+                _erase(db, completion_id)
+            db.execute(
+                "INSERT INTO numbers VALUES ('forgotten', ?) "
+                "ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+                (len(gone),),
+            )
+        with self._lock, clear_errors(self.path):
+            self._file.scrub()
+        return gone
+
+    # ---------------------------------------------------------------- mechanics
+
+    def _fold(self, completion_ids: list[str]) -> list[Episode]:
+        rows = self._read(
+            "SELECT * FROM events WHERE payload IS NOT NULL "
+            "AND completion_id IN (SELECT value FROM json_each(?)) ORDER BY seq",
+            (json.dumps(completion_ids),),
+        )
+        told: dict[str, list[Event]] = {}
+        for _, event in self._decode(rows):
+            told.setdefault(event.completion_id, []).append(event)
+        return [episode for events in told.values() if (episode := fold(events)) is not None]
+
+    def _decode(self, rows: Iterable[Sequence[Any]]) -> Iterator[tuple[int, Event]]:
+        for seq, *row, check in rows:
+            if salvage.checksum(tuple(row)) != check:
+                self.unreadable += 1
+                logger.warning("ledger row %d is damaged and left out", seq)
+                continue
+            yield seq, _event(row)
+
+    def _read(self, sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[Any]:
+        with self._lock, clear_errors(self.path):
+            return self._db.execute(sql, values).fetchall()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock, clear_errors(self.path):
+            try:
+                self._db.execute("BEGIN IMMEDIATE")
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    self._db.execute("ROLLBACK")
+                raise
+
+
+# --------------------------------------------------------------------- rows
+
+
+def _row(event: Event) -> salvage.Row:
+    """Return the stored columns; half surrogate pairs, which UTF-8 lacks, become question marks."""
+    texts = (event.completion_id, event.workspace, event.path, event.language)
+    clean = (text.encode("utf-8", "replace").decode() for text in (event.event_id, *texts))
+    event_id, *rest = clean
+    payload = json.dumps(event.payload)
+    return (event_id, event.kind.value, float(event.time), event.version, *rest, payload)
+
+
+def _event(row: Sequence[Any]) -> Event:
+    event_id, kind, when, version, completion_id, workspace, path, language, payload = row
+    return Event(
+        Kind(kind),
+        completion_id,
+        workspace,
+        path,
+        language,
+        json.loads(payload),
+        event_id=event_id,
+        time=when,
+        version=version,
+    )
+
+
+def _insert(db: sqlite3.Connection, event: Event) -> bool:
+    row = _row(event)
+    new = db.execute(
+        "INSERT OR IGNORE INTO events SELECT NULL,?,?,?,?,?,?,?,?,?,? WHERE NOT EXISTS "
+        "(SELECT 1 FROM events WHERE completion_id = ? AND payload IS NULL)",
+        (*row, salvage.checksum(row), row[4]),
+    ).rowcount
+    if new and event.kind is Kind.OUTCOME:
+        _enqueue(db, event)
+    return new > 0
+
+
+def _enqueue(db: sqlite3.Connection, event: Event) -> None:
+    what = Outcome(event.payload["outcome"])
+    if not what.final:
+        return
+    db.execute(
+        "INSERT OR IGNORE INTO queue (completion_id, enqueued) VALUES (?, ?)",
+        (event.completion_id, event.time),
+    )
+    if what is Outcome.UNDONE:
+        db.execute(
+            "UPDATE queue SET state = 'waiting', tries = 0, owner = NULL, expires = NULL, "
+            "result = '' WHERE completion_id = ? AND state IN ('leased', 'done')",
+            (event.completion_id,),
+        )
+
+
+_MATCHING = """
+    SELECT DISTINCT completion_id FROM events WHERE payload IS NOT NULL
+    AND (:ids IS NULL OR completion_id IN (SELECT value FROM json_each(:ids)))
+    AND (:event_id IS NULL OR completion_id IN
+         (SELECT completion_id FROM events WHERE event_id = :event_id))
+    AND (:path IS NULL OR path = :path OR instr(payload, :quoted))
+    AND (:workspace IS NULL OR workspace = :workspace)
+    AND (:since IS NULL OR (time >= :since AND time < :until))"""
+
+
+def _wanted(
+    completion_ids: Iterable[str] | None,
+    event_id: str | None,
+    path: str | None,
+    workspace: str | None,
+    day: dt.date | None,
+) -> dict[str, object]:
+    ids = None if completion_ids is None else json.dumps(sorted(set(completion_ids)))
+    if all(value is None for value in (ids, event_id, path, workspace, day)):
+        raise ValueError("say what to forget")
+    return {
+        "ids": ids,
+        "event_id": event_id,
+        "path": path,
+        "quoted": None if path is None else f'"path": {json.dumps(path)}',
+        "workspace": workspace,
+        "since": None if day is None else _midnight(day),
+        "until": None if day is None else _midnight(day + dt.timedelta(days=1)),
+    }
+
+
+def _midnight(day: dt.date) -> float:
+    return dt.datetime.combine(day, dt.time()).astimezone().timestamp()
+
+
+def _erase(db: sqlite3.Connection, completion_id: str) -> None:
+    rows = db.execute(
+        "SELECT seq, event_id, kind, time, version FROM events WHERE completion_id = ?",
+        (completion_id,),
+    ).fetchall()
+    for seq, *kept in rows:
+        row = (*kept, completion_id, "", "", "", None)
+        db.execute(
+            "UPDATE events SET workspace = '', path = '', language = '', payload = NULL, "
+            "checksum = ? WHERE seq = ?",
+            (salvage.checksum(row), seq),
+        )
+    db.execute("DELETE FROM queue WHERE completion_id = ?", (completion_id,))
+
+
+def _refill(
+    db: sqlite3.Connection, rows: list[tuple[int, salvage.Row]], jobs: list[salvage.Job]
+) -> None:
+    """Put salvaged rows into a new ledger; the queue follows from the events, as at first."""
+    insert = "INSERT OR IGNORE INTO events VALUES (?,?,?,?,?,?,?,?,?,?,?)"
+    for seq, row in rows:
+        values = (*row, salvage.checksum(row))
+        if not db.execute(insert, (seq, *values)).rowcount:
+            db.execute(insert, (None, *values))
+        if row[-1] is not None and row[1] == Kind.OUTCOME:
+            _enqueue(db, _event(row))
+    db.executemany(
+        "UPDATE queue SET state = ?, tries = ?, result = ? WHERE completion_id = ?", jobs
+    )
