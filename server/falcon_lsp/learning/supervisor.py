@@ -1,0 +1,209 @@
+"""Runs the trainer beside the editor: when there is enough to learn from, and nobody is typing.
+
+The server's side of a two-process protocol. The worker (`falcon_lsp.learning.worker`) writes one
+JSON object per line to its standard output; a closed standard input tells it to leave, so it also
+leaves when the server dies. Nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from falcon_lsp.config import Config
+from falcon_lsp.core.op_queue import OpQueue
+from falcon_lsp.core.paths import Store
+
+logger = logging.getLogger(__name__)
+
+OnEvent = Callable[[dict[str, Any]], None]
+MOST_FAILURES = 3
+FIRST_BACKOFF = 30.0
+REST = 60.0
+"""Seconds between a worker that found nothing more to do and the next one."""
+GRACE = 10.0
+"""Seconds that a worker gets to put its batch back before it is killed."""
+
+
+class TrainingSupervisor:
+    """At most one worker; what is asked for meanwhile collapses into one more look at the queue.
+
+    ``pending`` counts finished episodes that nobody has trained on. ``on_event`` is called on a
+    background thread with what the worker says, and with ``{"event": "paused" | "failed", ...}``.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        config_getter: Callable[[], Config],
+        pending: Callable[[], int],
+        on_event: OnEvent,
+        *,
+        command: Sequence[str] = (sys.executable, "-m", "falcon_lsp.learning.worker"),
+        first_backoff: float = FIRST_BACKOFF,
+    ) -> None:
+        self._store, self._config, self._pending = store, config_getter, pending
+        self._on_event, self._command = on_event, tuple(command)
+        self._first_backoff = first_backoff
+        self._queue = OpQueue("falcon-training", self._work)
+        self._wake = threading.Condition()
+        self._closed = False
+        self._rest_until = 0.0
+        self._child: subprocess.Popen[str] | None = None
+        self.failures = 0
+        self.paused = ""
+        self.last: dict[str, Any] = {}
+
+    @property
+    def running(self) -> bool:
+        """Whether a worker is at work now."""
+        return self._child is not None
+
+    def idle(self, seconds: float) -> None:
+        """Note that nobody has typed for ``seconds``: train if that and the queue are enough."""
+        quiet = seconds >= self._config().learning.idle_seconds
+        rested = time.monotonic() >= self._rest_until
+        if quiet and rested and not self.paused and self._enough():
+            self._queue.request(f"{seconds:.0f} s of quiet")
+
+    def train_now(self) -> str:
+        """Train without waiting for quiet, also after a pause; returns a sentence for the user."""
+        options, pending = self._config().learning, self._pending()
+        if not options.enable:
+            return "Learning is switched off (falcon.learning.enable)."
+        if self.running:
+            return "Training is running already."
+        if pending < options.batch_episodes:
+            return f"Not enough to learn from yet: {pending} of {options.batch_episodes} episodes."
+        self.failures, self.paused = 0, ""
+        self._queue.request("asked for")
+        return f"Training on {pending} episodes has started."
+
+    def status(self) -> dict[str, Any]:
+        """Return what a status view shows, as plain JSON."""
+        return {
+            "running": self.running,
+            "pending": self._pending(),
+            "paused": self.paused,
+            "failures": self.failures,
+            "last": self.last,
+        }
+
+    def close(self) -> None:
+        """Stop the worker (it puts its batch back) and start no other."""
+        with self._wake:
+            self._closed = True
+            self._wake.notify_all()
+        self._stop_child()
+        self._queue.close(GRACE)
+
+    def _enough(self) -> bool:
+        options = self._config().learning
+        return options.enable and self._pending() >= options.batch_episodes
+
+    def _work(self, reason: str) -> None:
+        """Run workers until one has emptied the queue, training is paused, or we close."""
+        logger.info("training: %s", reason)
+        while not self._closed and not self.paused and self._enough():
+            code = self._run_worker()
+            if code == 0 or self._closed:
+                self.failures = 0
+                self._rest_until = time.monotonic() + REST
+                return
+            self._failed(code)
+            if self.paused:
+                return
+            self._sleep(self._first_backoff * 2 ** (self.failures - 1))
+
+    def _failed(self, code: int) -> None:
+        self.failures += 1
+        logger.warning("the trainer ended with %d (%d in a row)", code, self.failures)
+        if self.failures >= MOST_FAILURES:
+            self.paused = f"training failed {self.failures} times in a row and is paused"
+            self._tell({"event": "paused", "reason": self.paused})
+        else:
+            self._tell({"event": "failed", "code": code, "failures": self.failures})
+
+    def _run_worker(self) -> int:
+        """Start one worker, pass on what it says, and return its exit code."""
+        config = self._config()
+        with self._wake:
+            if self._closed:
+                return 0
+            self._child = subprocess.Popen(  # noqa: S603 - our own module, no shell
+                [*self._command, *_arguments(self._store, config)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+                creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
+            )
+            child = self._child
+        try:
+            assert child.stdout is not None  # noqa: S101 - for the type checker: we asked for a pipe
+            for line in child.stdout:
+                self._hear(line)
+            return child.wait()
+        finally:
+            with self._wake:
+                self._child = None
+            _close_pipes(child)
+
+    def _hear(self, line: str) -> None:
+        """Pass on one line of the worker; anything that is not our protocol is dropped."""
+        try:
+            event = json.loads(line)
+        except ValueError:
+            return
+        if isinstance(event, dict) and isinstance(event.get("event"), str):
+            self._tell(event)
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        self.last = event
+        try:
+            self._on_event(event)
+        except Exception:
+            logger.exception("a listener of training events failed")
+
+    def _stop_child(self) -> None:
+        with self._wake:
+            child = self._child
+        if child is None:
+            return
+        assert child.stdin is not None  # noqa: S101 - for the type checker: we asked for a pipe
+        child.stdin.close()
+        try:
+            child.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+    def _sleep(self, seconds: float) -> None:
+        with self._wake:
+            self._wake.wait_for(lambda: self._closed, seconds)
+
+
+def _arguments(store: Store, config: Config) -> list[str]:
+    """Return the worker's command line; it reads the same options as the server."""
+    options = {
+        "model": config.model,
+        "learning.batchEpisodes": config.learning.batch_episodes,
+        "learning.threads": config.learning.threads,
+        "learning.keepAdapters": config.learning.keep_adapters,
+    }
+    folders = ["--data-dir", str(store.data), "--cache-dir", str(store.cache)]
+    return [*folders, "--options", json.dumps(options), "--supervised"]
+
+
+def _close_pipes(child: subprocess.Popen[str]) -> None:
+    for pipe in (child.stdin, child.stdout):
+        if pipe is not None:
+            pipe.close()

@@ -1,0 +1,129 @@
+"""Training steps on a real (tiny) model: direction, determinism, bounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from episodes_factory import episode
+from falcon_lsp.core.cancellation import CancellationToken, Cancelled
+from falcon_lsp.core.types import Outcome
+from falcon_lsp.learning.dataset import Encoding, Reason, TrainingExample, build_example
+from falcon_lsp.learning.policy_model import LoraShape, PolicyModel, collate
+from falcon_lsp.learning.trainer import Recipe, TrainingRun, train
+
+GOOD, BAD = "a + b", "os.path"
+RECIPE = Recipe(learning_rate=2e-3, minibatch=4, epochs=4, most_steps=6, kl_cap=5.0)
+
+
+def examples(encoding: Encoding, adapter_id: str = "base") -> list[TrainingExample]:
+    told = [
+        episode(
+            f"cmp-{number}",
+            text,
+            what=what,
+            token_ids=tuple(encoding.tokenizer.encode(text)),
+            adapter_id=adapter_id,
+        )
+        for number, (text, what) in enumerate(
+            [(GOOD, Outcome.ACCEPTED), (BAD, Outcome.REJECTED)] * 4
+        )
+    ]
+    found = [build_example(one, encoding) for one in told]
+    assert all(isinstance(one, TrainingExample) for one in found)
+    return [one for one in found if isinstance(one, TrainingExample)]
+
+
+def run(model: PolicyModel, batch, recipe=RECIPE, locate=lambda _: None) -> TrainingRun:
+    return train(model, batch, locate, recipe, lambda _: None, CancellationToken())
+
+
+def policy(folder: Path, adapter: Path | None = None) -> PolicyModel:
+    return PolicyModel(folder, adapter, LoraShape(), seed=0)
+
+
+def logprob(model: PolicyModel, example: TrainingExample) -> float:
+    batch = collate([example.sequence])
+    return float((model.logprobs(batch) * batch.mask).sum())
+
+
+def test_rewarded_text_becomes_likelier_and_punished_text_less_likely(tiny_model, encoding) -> None:
+    model, batch = policy(tiny_model), examples(encoding)
+    before = [logprob(model, example) for example in batch[:2]]
+    done = run(model, batch)
+    after = [logprob(model, example) for example in batch[:2]]
+    assert after[0] > before[0]
+    assert after[1] < before[1]
+    assert len(done.steps) == RECIPE.most_steps
+    assert done.steps[0].kl == pytest.approx(0.0, abs=1e-6)
+    assert done.steps[0].ratio == pytest.approx(1.0, abs=1e-3)
+    assert done.steps[-1].kl > 0.0
+
+
+def test_same_examples_and_seed_give_the_same_bytes(tiny_model, encoding, tmp_path) -> None:
+    for name in ("one", "two"):
+        model = policy(tiny_model)
+        run(model, examples(encoding))
+        model.save(tmp_path / name, "tiny")
+    files = sorted(file.name for file in (tmp_path / "one").iterdir())
+    assert files == ["adapter_config.json", "adapter_model.safetensors"]
+    for name in files:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+    assert str(tiny_model) not in (tmp_path / "one" / "adapter_config.json").read_text()
+
+
+def test_training_goes_on_from_an_adapter_and_scores_under_the_one_that_sampled(
+    tiny_model, encoding, tmp_path
+) -> None:
+    first = policy(tiny_model)
+    run(first, examples(encoding))
+    first.save(tmp_path / "first", "tiny")
+    second = policy(tiny_model, tmp_path / "first")
+    batch = examples(encoding, "adp-1")
+    assert logprob(second, batch[0]) == pytest.approx(logprob(first, batch[0]), abs=1e-4)
+    done = run(second, batch, locate={"adp-1": tmp_path / "first"}.__getitem__)
+    assert done.steps[0].ratio == pytest.approx(1.0, abs=1e-3)
+    off_policy = run(policy(tiny_model, tmp_path / "first"), examples(encoding))
+    assert done.steps[0].clipped == 0.0 < off_policy.steps[0].clipped
+
+
+def test_examples_of_a_lost_adapter_are_skipped(tiny_model, encoding) -> None:
+    done = run(policy(tiny_model), examples(encoding, "gone"), locate={}.__getitem__)
+    assert done.used == done.steps == ()
+    assert set(done.skipped.values()) == {Reason.NO_ADAPTER}
+    assert len(done.skipped) == 8
+
+
+def test_a_step_above_the_kl_cap_is_taken_back(tiny_model, encoding) -> None:
+    model, batch = policy(tiny_model), examples(encoding)
+    recipe = Recipe(learning_rate=0.5, minibatch=4, epochs=4, kl_cap=1e-3)
+    untouched = model.state()
+    done = run(model, batch, recipe)
+    assert len(done.steps) == 1
+    assert "taken back" in done.stopped
+    assert all(torch.equal(a, b) for a, b in zip(model.state(), untouched, strict=True))
+
+
+def test_cancelling_ends_training_before_a_step(tiny_model, encoding) -> None:
+    token = CancellationToken()
+    token.cancel()
+    with pytest.raises(Cancelled):
+        train(policy(tiny_model), examples(encoding), lambda _: None, RECIPE, lambda _: None, token)
+
+
+def test_only_the_adapter_of_the_upper_layers_is_trained(tiny_model) -> None:
+    names = [name for name, _ in policy(tiny_model).named_parameters]
+    assert names
+    assert all("lora_" in name and ".layers.1." in name for name in names)
+
+
+def test_collate_aligns_answers_at_the_end(encoding) -> None:
+    batch = collate([example.sequence for example in examples(encoding)[:2]])
+    for row, example in enumerate(examples(encoding)[:2]):
+        sequence = example.sequence
+        kept = batch.attention[row].bool()
+        assert batch.ids[row][kept].tolist() == [*sequence.context, *sequence.answer]
+        assert batch.targets[row][batch.mask[row].bool()].tolist() == list(sequence.answer)
+        assert batch.positions[row][kept].tolist() == list(range(len(sequence)))
