@@ -1,0 +1,90 @@
+/** The commands that a person runs, and the menu behind the status bar that lists them. */
+
+import { describe, log } from "./logger";
+import type { Requests } from "./protocol";
+import type { Supervisor } from "./client";
+import { newestFirst, type StatusBar } from "./status";
+import { pick, registerCommand, showError, showInfo, type Dispose } from "./vscodeapi";
+
+/** The command of the status bar item. */
+export const SHOW_MENU = "falcon.showMenu";
+
+/** Commands on a running server and its status. */
+export class Menu {
+  constructor(
+    private readonly server: Pick<Supervisor, "request" | "restart">,
+    private readonly status: StatusBar,
+  ) {}
+
+  register(): Dispose[] {
+    return [
+      registerCommand(SHOW_MENU, () => this.open()),
+      registerCommand("falcon.togglePause", () => this.togglePause()),
+      registerCommand("falcon.trainNow", () => this.ask("falcon/trainNow")),
+      registerCommand("falcon.rollback", () => this.ask("falcon/rollback")),
+      registerCommand("falcon.whyNoSuggestion", () => this.explain()),
+      registerCommand("falcon.showLog", () => log().show()),
+      registerCommand("falcon.restart", () => this.server.restart()),
+    ];
+  }
+
+  private async open(): Promise<void> {
+    const paused = this.status.status.state === "paused";
+    const entries: { label: string; run: () => unknown }[] = [
+      paused
+        ? { label: "$(play) Resume", run: () => this.togglePause() }
+        : { label: "$(debug-pause) Pause", run: () => this.togglePause() },
+      { label: "$(mortar-board) Train now", run: () => this.ask("falcon/trainNow") },
+      { label: "$(history) Roll back the adapter", run: () => this.ask("falcon/rollback") },
+      { label: "$(question) Why was there no suggestion?", run: () => this.explain() },
+      { label: "$(output) Open the log", run: () => log().show() },
+      { label: "$(refresh) Restart the server", run: () => this.server.restart() },
+    ];
+    const chosen = await pick(entries, "falcon-lsp");
+    await chosen?.run();
+  }
+
+  private async togglePause(): Promise<void> {
+    const paused = this.status.status.state !== "paused";
+    await this.attempt(async () => {
+      await this.server.request("falcon/pause", { paused });
+      await this.refresh();
+    });
+  }
+
+  private async ask(method: "falcon/trainNow" | "falcon/rollback"): Promise<void> {
+    await this.attempt(async () => {
+      const answer: Requests[typeof method]["result"] = await this.server.request(method, {});
+      await this.refresh();
+      if (answer?.message) {
+        await showInfo(answer.message);
+      }
+    });
+  }
+
+  private async explain(): Promise<void> {
+    await this.attempt(() => this.refresh());
+    const reasons = newestFirst(this.status.status.reasons ?? []);
+    if (reasons.length === 0) {
+      await showInfo(this.status.status.message || "No request has gone without a suggestion yet.");
+      return;
+    }
+    const items = reasons.map(({ time, reason }) => ({
+      label: reason,
+      description: new Date(time * 1000).toLocaleTimeString(),
+    }));
+    await pick(items, "Why there was no suggestion, newest first");
+  }
+
+  private async refresh(): Promise<void> {
+    this.status.show(await this.server.request("falcon/status", {}));
+  }
+
+  private async attempt(work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      await showError(describe(error));
+    }
+  }
+}

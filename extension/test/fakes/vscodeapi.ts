@@ -1,0 +1,106 @@
+/** Stands in for `src/vscodeapi.ts`: an editor of plain values, which tests set and look at. */
+
+import type { Diagnostic, LogOutputChannel, StatusBarItem, TextDocument, TextEditor, Uri } from "vscode";
+import type * as real from "../../src/vscodeapi";
+
+type Api = typeof real;
+
+/** Listeners of one event. */
+class Event<T> {
+  private readonly listeners = new Set<(value: T) => void>();
+
+  readonly on = (listener: (value: T) => void): real.Dispose => {
+    this.listeners.add(listener);
+    return { dispose: () => this.listeners.delete(listener) };
+  };
+
+  fire(value: T): void {
+    this.listeners.forEach((listener) => listener(value));
+  }
+}
+
+/** The editor's state, and what was done to it. */
+export const editor = {
+  user: new Map<string, unknown>(),
+  workspace: new Map<string, unknown>(),
+  trusted: true,
+  folders: [] as string[],
+  active: undefined as TextEditor | undefined,
+  documents: [] as TextDocument[],
+  diagnostics: new Map<string, Diagnostic[]>(),
+  contexts: new Map<string, boolean>(),
+  commands: new Map<string, () => unknown>(),
+  /** What commands of the editor itself do. */
+  builtin: new Map<string, () => void>(),
+  executed: [] as string[],
+  /** Messages shown, and the buttons that will be pressed, in order. */
+  messages: [] as string[],
+  presses: [] as (string | undefined)[],
+  log: [] as string[],
+  statusBar: [] as StatusBarItem[],
+};
+
+export const settingsChanged = new Event<(key: string) => boolean>();
+export const trustGranted = new Event<void>();
+export const documentOpened = new Event<TextDocument>();
+export const documentChanged = new Event<Parameters<Parameters<Api["onDocumentChanged"]>[0]>[0]>();
+export const documentClosed = new Event<TextDocument>();
+export const diagnosticsChanged = new Event<readonly Uri[]>();
+
+export const setting: Api["setting"] = (key) => ({
+  effective: editor.workspace.has(key) ? editor.workspace.get(key) : editor.user.get(key),
+  user: editor.user.get(key),
+});
+export const onSettingsChanged: Api["onSettingsChanged"] = settingsChanged.on;
+export const isTrusted: Api["isTrusted"] = () => editor.trusted;
+export const onTrusted: Api["onTrusted"] = trustGranted.on;
+export const workspaceFolders: Api["workspaceFolders"] = () => editor.folders;
+
+export const registerCommand: Api["registerCommand"] = (name, run) => {
+  editor.commands.set(name, run);
+  return { dispose: () => editor.commands.delete(name) };
+};
+export const executeCommand: Api["executeCommand"] = (name) => {
+  editor.executed.push(name);
+  editor.builtin.get(name)?.();
+  return Promise.resolve();
+};
+export const setContext: Api["setContext"] = (key, value) => void editor.contexts.set(key, value);
+
+const answer = (message: string): Promise<string | undefined> => {
+  editor.messages.push(message);
+  return Promise.resolve(editor.presses.shift());
+};
+export const showInfo: Api["showInfo"] = answer;
+export const showError: Api["showError"] = answer;
+export const confirm: Api["confirm"] = async (message, _, button) =>
+  (await answer(message)) === button;
+export const pick: Api["pick"] = async (items, title) => {
+  const label = await answer(title);
+  return items.find((item) => item.label === label);
+};
+export const withProgress: Api["withProgress"] = (_, task) =>
+  task(() => undefined, new AbortController().signal);
+
+export const createStatusBarItem: Api["createStatusBarItem"] = (id, name) => {
+  const item = { id, name, show: () => undefined, dispose: () => undefined };
+  editor.statusBar.push(item as unknown as StatusBarItem);
+  return item as unknown as StatusBarItem;
+};
+export const warningBackground: Api["warningBackground"] = () => ({ id: "warning" });
+
+export const activeEditor: Api["activeEditor"] = () => editor.active;
+export const openDocuments: Api["openDocuments"] = () => editor.documents;
+export const onDocumentOpened: Api["onDocumentOpened"] = documentOpened.on;
+export const onDocumentChanged: Api["onDocumentChanged"] = documentChanged.on;
+export const onDocumentClosed: Api["onDocumentClosed"] = documentClosed.on;
+export const diagnosticsOf: Api["diagnosticsOf"] = (document) =>
+  editor.diagnostics.get(document.uri.toString()) ?? [];
+export const onDiagnosticsChanged: Api["onDiagnosticsChanged"] = diagnosticsChanged.on;
+
+export const createLog: Api["createLog"] = () => {
+  const write = (line: string): void => void editor.log.push(line);
+  const log = { trace: write, debug: write, info: write, warn: write, error: write };
+  return { ...log, show: () => write("shown"), dispose: () => undefined } as unknown as LogOutputChannel;
+};
+export const extensionExports: Api["extensionExports"] = () => Promise.resolve(undefined);

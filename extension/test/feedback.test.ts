@@ -1,0 +1,181 @@
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+import type { CancellationToken, InlineCompletionContext, TextEditor } from "vscode";
+import { FeedbackTracker } from "../src/feedback";
+import { OFFERING, registerKeys, watchAnswers } from "../src/inline";
+import type { Feedback } from "../src/protocol";
+import { at, FakeDocument, suggestion } from "./fakes/document";
+import { FakeServer } from "./fakes/server";
+import { editor } from "./fakes/vscodeapi";
+
+let server: FakeServer;
+let feedback: FeedbackTracker;
+let file: FakeDocument;
+let time: number;
+
+beforeEach(() => {
+  server = new FakeServer();
+  time = 1000;
+  feedback = new FeedbackTracker(server, () => time);
+  file = new FakeDocument("total = \n");
+  editor.active = { document: file, selection: { active: at(0, 8) } } as unknown as TextEditor;
+  editor.executed.length = 0;
+  editor.builtin.clear();
+  registerKeys(feedback);
+});
+
+function reports(): Feedback[] {
+  return server.received("falcon/feedback") as Feedback[];
+}
+
+function offer(id: string, text: string, character = 8): void {
+  feedback.offered(file.document, at(0, character), [suggestion(id, text)]);
+}
+
+/** Press a key of ours while the editor would react with `effect`. */
+async function press(name: string, builtin: string, effect: () => void): Promise<void> {
+  editor.builtin.set(`editor.action.inlineSuggest.${builtin}`, effect);
+  await editor.commands.get(name)?.();
+}
+
+const takeWord = (offset: number, piece: string): Promise<void> =>
+  press("falcon.acceptWord", "acceptNextWord", () => {
+    file.edit(offset, 0, piece);
+    const active = at(0, offset + piece.length);
+    editor.active = { document: file, selection: { active } } as unknown as TextEditor;
+  });
+
+test("Escape hides the suggestion and reports it as rejected, with the time it stood", async () => {
+  offer("cmp-1", "sum(items)");
+  time += 700;
+  await press("falcon.dismiss", "hide", () => undefined);
+  assert.deepEqual(editor.executed, ["editor.action.inlineSuggest.hide"]);
+  const [{ eventId, ...rest } = { eventId: "" }] = reports();
+  assert.match(eventId, /^evt-[0-9a-f-]{36}$/);
+  assert.deepEqual(rest, { completionId: "cmp-1", outcome: "rejected", charsKept: 0, elapsedMs: 700 });
+});
+
+test("a second Escape reports nothing more", async () => {
+  offer("cmp-1", "sum(items)");
+  await press("falcon.dismiss", "hide", () => undefined);
+  await press("falcon.dismiss", "hide", () => undefined);
+  assert.equal(reports().length, 1);
+});
+
+test("words taken are counted together, in characters", async () => {
+  offer("cmp-1", "sum 🙂 items");
+  await takeWord(8, "sum");
+  await takeWord(11, " 🙂");
+  const kept = reports().map(({ outcome, charsKept }) => [outcome, charsKept]);
+  assert.deepEqual(kept, [
+    ["partial", 3],
+    ["partial", 5],
+  ]);
+});
+
+test("a line taken is reported too", async () => {
+  offer("cmp-1", "sum(items)\nprint(total)");
+  await press("falcon.acceptLine", "acceptNextLine", () => file.edit(8, 0, "sum(items)"));
+  assert.deepEqual(reports().map(({ outcome, charsKept }) => [outcome, charsKept]), [["partial", 10]]);
+});
+
+test("a key that took nothing reports nothing", async () => {
+  offer("cmp-1", "sum(items)");
+  await press("falcon.acceptWord", "acceptNextWord", () => undefined);
+  assert.deepEqual(reports(), []);
+});
+
+test("the rest of a partly taken suggestion can be dismissed without rejecting it", async () => {
+  offer("cmp-1", "sum(items)");
+  await takeWord(8, "sum");
+  await press("falcon.dismiss", "hide", () => undefined);
+  assert.deepEqual(reports().map(({ outcome }) => outcome), ["partial"]);
+});
+
+test("an answer behind a taken piece does not replace the suggestion that is shown", async () => {
+  offer("cmp-1", "sum(items)");
+  await takeWord(8, "sum");
+  offer("cmp-2", "(values)", 11);
+  await takeWord(11, "(items");
+  assert.deepEqual(reports().map(({ completionId }) => completionId), ["cmp-1", "cmp-1"]);
+});
+
+test("a newer answer replaces an older one", async () => {
+  offer("cmp-1", "sum(items)");
+  offer("cmp-2", "um(items)", 9);
+  await press("falcon.dismiss", "hide", () => undefined);
+  assert.deepEqual(reports().map(({ completionId }) => completionId), ["cmp-2"]);
+});
+
+test("an accepted suggestion is reported by its command alone", async () => {
+  offer("cmp-1", "sum(items)");
+  feedback.accepted("cmp-1");
+  await press("falcon.dismiss", "hide", () => undefined);
+  assert.deepEqual(reports(), []);
+});
+
+/** Edits after "sum(items)" was accepted at offset 8: does an undo at the end take it back? */
+const undos: [name: string, [number, number, string, (1 | 2)?][], string[]][] = [
+  ["an undo of the accept", [[8, 10, "", 1]], ["undone"]],
+  ["an undo after an edit further up", [[0, 0, "# note\n"], [15, 10, "", 1]], ["undone"]],
+  ["an undo of something further down", [[18, 1, "", 1]], []],
+  ["an undo of something further up", [[0, 5, "", 1]], []],
+  ["deleting by hand", [[8, 10, ""]], []],
+  ["an undo of an edit inside it", [[12, 1, ""], [12, 0, "i", 1]], []],
+  ["a redo", [[8, 10, "", 2]], []],
+];
+
+for (const [name, edits, expected] of undos) {
+  test(`${name} is ${expected.length === 0 ? "not reported" : "reported as undone"}`, () => {
+    offer("cmp-1", "sum(items)");
+    file.edit(8, 0, "sum(items)");
+    feedback.accepted("cmp-1");
+    for (const edit of edits) {
+      feedback.changed(file.edit(...edit));
+    }
+    assert.deepEqual(reports().map(({ outcome }) => outcome), expected);
+  });
+}
+
+test("line ends of a CRLF document count as two characters", () => {
+  file.eol = 2;
+  offer("cmp-1", "a\nb");
+  file.edit(8, 0, "a\r\nb");
+  feedback.accepted("cmp-1");
+  feedback.changed(file.edit(11, 1, "", 1));
+  assert.deepEqual(reports().map(({ outcome }) => outcome), ["undone"]);
+});
+
+test("ghost text of others is not ours to report", async () => {
+  feedback.offered(file.document, at(0, 8), [{ insertText: "x" }]);
+  await press("falcon.dismiss", "hide", () => undefined);
+  assert.deepEqual(reports(), []);
+});
+
+test("a closed document is forgotten", async () => {
+  offer("cmp-1", "sum(items)");
+  feedback.closed(file.uri.toString());
+  await press("falcon.dismiss", "hide", () => undefined);
+  assert.deepEqual(reports(), []);
+});
+
+const answers: [name: string, cancelled: boolean, texts: string[], offering: boolean][] = [
+  ["an answer with a suggestion makes our keys work", false, ["x"], true],
+  ["an empty answer takes them back", false, [], false],
+  ["a cancelled answer changes nothing", true, ["x"], false],
+];
+
+for (const [name, isCancellationRequested, texts, offering] of answers) {
+  test(name, async () => {
+    editor.contexts.clear();
+    const items = texts.map((text) => suggestion("cmp-1", text));
+    const token = { isCancellationRequested } as CancellationToken;
+    const context = {} as InlineCompletionContext;
+    const next = () => Promise.resolve({ items });
+    const answer = await watchAnswers(feedback)(file.document, at(0, 8), context, token, next);
+    assert.deepEqual(answer, { items });
+    assert.equal(editor.contexts.get(OFFERING) ?? false, offering);
+    await press("falcon.dismiss", "hide", () => undefined);
+    assert.equal(reports().length, offering ? 1 : 0);
+  });
+}

@@ -1,0 +1,122 @@
+"""What package.json promises, the extension's sources keep, and the other way round."""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import falcon_lsp
+from falcon_lsp import config
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = sorted((ROOT / "extension" / "src").glob("*.ts"))
+SERVER_COMMANDS = {"falcon.accepted"}
+CONTEXT_KEYS = {"falcon.offering"}
+
+
+@pytest.fixture(scope="module")
+def manifest() -> dict[str, Any]:
+    return json.loads((ROOT / "package.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def source() -> str:
+    return "\n".join(path.read_text(encoding="utf-8") for path in SOURCES)
+
+
+def contributed(manifest: dict[str, Any]) -> set[str]:
+    return {command["command"] for command in manifest["contributes"]["commands"]}
+
+
+def test_every_command_that_is_registered_is_contributed_and_the_other_way_round(manifest, source):
+    named = set(re.findall(r'registerCommand\("([^"]+)"', source))
+    constants = dict(re.findall(r'export const (\w+) = "(falcon\.\w+)"', source))
+    named |= {constants[name] for name in re.findall(r"registerCommand\(([A-Z_]+),", source)}
+    assert named == contributed(manifest)
+
+
+def test_every_command_that_is_run_is_vscodes(source):
+    run = re.findall(r'"((?:editor|workbench)\.action\.[\w.]+)"', source)
+    known = {
+        "editor.action.inlineSuggest.hide",
+        "editor.action.inlineSuggest.acceptNextWord",
+        "editor.action.inlineSuggest.acceptNextLine",
+        "workbench.action.openSettings",
+    }
+    assert set(run) == known
+
+
+def test_every_other_name_below_falcon_is_an_option_or_known(manifest, source):
+    names = set(re.findall(r'"(falcon\.[\w.]+)"', source))
+    options = set(config.schema())
+    others = names - contributed(manifest) - SERVER_COMMANDS - CONTEXT_KEYS - {"falcon.status"}
+    assert {name for name in others if not name.endswith(".")} <= options
+
+
+def test_keys_run_contributed_commands_and_only_on_ghost_text_of_our_own(manifest):
+    bindings = manifest["contributes"]["keybindings"]
+    assert {binding["command"] for binding in bindings} <= contributed(manifest)
+    for binding in bindings:
+        clauses = set(binding["when"].split(" && "))
+        assert clauses == {
+            "inlineSuggestionVisible",
+            "editorTextFocus",
+            "!suggestWidgetVisible",
+            "!editorReadonly",
+            "falcon.offering",
+        }
+
+
+def test_commands_that_only_keys_can_run_are_not_in_the_palette(manifest):
+    hidden = {entry["command"] for entry in manifest["contributes"]["menus"]["commandPalette"]}
+    assert hidden == {binding["command"] for binding in manifest["contributes"]["keybindings"]}
+
+
+def test_an_untrusted_workspace_can_set_no_machine_option(manifest):
+    trust = manifest["capabilities"]["untrustedWorkspaces"]
+    machine = {f"falcon.{leaf.key}" for leaf in config.options() if leaf.scope == "machine"}
+    assert trust["supported"] == "limited"
+    assert set(trust["restrictedConfigurations"]) == machine
+
+
+def test_the_extension_is_activated_by_the_default_languages(manifest):
+    languages = config.Config().languages
+    assert manifest["activationEvents"] == [f"onLanguage:{language}" for language in languages]
+
+
+def test_extension_and_server_have_one_version(manifest):
+    lock = json.loads((ROOT / "package-lock.json").read_text(encoding="utf-8"))
+    assert manifest["version"] == lock["version"] == falcon_lsp.__version__
+
+
+def test_the_types_are_those_of_the_oldest_editor_that_is_promised(manifest):
+    oldest = manifest["engines"]["vscode"].removeprefix("^")
+    assert manifest["devDependencies"]["@types/vscode"] == oldest
+
+
+def test_the_lockfile_names_no_registry():
+    text = (ROOT / "package-lock.json").read_text(encoding="utf-8")
+    assert '"resolved"' not in text
+    assert "registry" not in text
+
+
+def test_the_icon_is_128_pixels_square(manifest):
+    data = (ROOT / manifest["icon"]).read_bytes()
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    assert struct.unpack(">II", data[16:24]) == (128, 128)
+
+
+def test_only_two_modules_import_the_editors_api_at_run_time():
+    statement = re.compile(r'^import (type )?[^;]*?from "vscode[^"]*";', re.MULTILINE)
+    importing = {
+        path.name
+        for path in SOURCES
+        for found in statement.finditer(path.read_text(encoding="utf-8"))
+        if not found[1]
+    }
+    assert importing == {"vscodeapi.ts", "languageclient.ts"}
