@@ -1,0 +1,131 @@
+"""What the model sees besides the text around the cursor, within a budget of tokens.
+
+Tokens are estimated from characters: the budget has to hold roughly, on every keystroke, without a
+tokenizer; the engine cuts exactly.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+from falcon_lsp.completion.prompt import CHARACTERS_PER_TOKEN, prefix_window
+from falcon_lsp.completion.sources import OpenDocument
+from falcon_lsp.config import ContextOptions
+from falcon_lsp.core.types import CompletionRequest, Snippet
+
+_WINDOW_LINES: Final = 12
+_MAX_WINDOWS: Final = 150
+_MAX_DOCUMENTS: Final = 5
+_MAX_IMPORT_LINES: Final = 200
+_WORD: Final = re.compile(r"[^\W\d]\w{2,}")
+_IMPORT: Final = re.compile(r"\s*(import\b|from\b.*\bimport\b|export\b.*\bfrom\b|.*\brequire\()")
+
+
+def estimate_tokens(text: str) -> int:
+    """Return about how many tokens ``text`` takes."""
+    return math.ceil(len(text) / CHARACTERS_PER_TOKEN)
+
+
+def gather(
+    request: CompletionRequest,
+    options: ContextOptions,
+    *,
+    edits: Sequence[Snippet],
+    recalled: Sequence[Snippet],
+    documents: Sequence[OpenDocument],
+) -> tuple[Snippet, ...]:
+    """Return the snippets for a prompt, least relevant first, at most ``snippet_tokens`` in all.
+
+    The kinds take turns, so that none can use up the budget alone: imports, what memory recalled,
+    related pieces of other open files, recent edits. What the prefix window or another snippet
+    shows already is left out.
+    """
+    window = prefix_window(request, options)
+    kinds = [
+        [imports(request, options)],
+        list(recalled),
+        related(request, documents),
+        list(edits),
+    ]
+    left = options.snippet_tokens
+    seen = _lines(window)
+    chosen: list[Snippet] = []
+    for snippet in _take_turns(kinds):
+        fitting = _fit(snippet, min(left, max(options.snippet_tokens // 3, 24)))
+        if fitting is None or not _is_new(fitting.text, seen):
+            continue
+        chosen.append(fitting)
+        seen |= _lines(fitting.text)
+        left -= cost(fitting)
+    return tuple(reversed(chosen))
+
+
+def cost(snippet: Snippet) -> int:
+    """Return the estimated tokens of a snippet with its path and the marks around it."""
+    return estimate_tokens(snippet.path) + estimate_tokens(snippet.text) + 2
+
+
+def imports(request: CompletionRequest, options: ContextOptions) -> Snippet:
+    """Return the file's import lines that stand above the prefix window (may be empty)."""
+    hidden = len(request.prefix) - len(prefix_window(request, options))
+    lines = request.text[:hidden].split("\n")[:_MAX_IMPORT_LINES]
+    found = [line.rstrip() for line in lines if _IMPORT.match(line)]
+    return Snippet(request.path, "\n".join(found))
+
+
+def related(request: CompletionRequest, documents: Sequence[OpenDocument]) -> list[Snippet]:
+    """Return from each of ``documents`` the lines that share most names with the cursor's.
+
+    ``documents`` are other files than the request's, latest used first. Most similar first; a
+    name counts for less the more pieces it appears in.
+    """
+    wanted = set(_WORD.findall("\n".join(request.prefix.rsplit("\n", 20)[-20:])))
+    pieces = [piece for document in documents[:_MAX_DOCUMENTS] for piece in _windows(document)]
+    names = [wanted & set(_WORD.findall(piece.text)) for piece in pieces]
+    frequency: dict[str, int] = {}
+    for name in (name for found in names for name in found):
+        frequency[name] = frequency.get(name, 0) + 1
+    scores = [sum(1 / frequency[name] for name in found) for found in names]
+    ranked = sorted(zip(scores, pieces, strict=True), key=lambda pair: pair[0], reverse=True)
+    best: dict[str, Snippet] = {}
+    for score, piece in ranked:
+        if score > 0:
+            best.setdefault(piece.path, piece)
+    return list(best.values())
+
+
+def _windows(document: OpenDocument) -> Iterator[Snippet]:
+    lines = document.text.split("\n")
+    starts = range(0, len(lines), _WINDOW_LINES // 2)
+    for start in starts[:_MAX_WINDOWS]:
+        text = "\n".join(lines[start : start + _WINDOW_LINES])
+        yield Snippet(document.path, text.strip("\n"))
+
+
+def _take_turns(kinds: Iterable[list[Snippet]]) -> Iterator[Snippet]:
+    waiting = [list(kind) for kind in kinds]
+    while any(waiting):
+        for kind in waiting:
+            if kind:
+                yield kind.pop(0)
+
+
+def _fit(snippet: Snippet, budget: int) -> Snippet | None:
+    """Cut a snippet to its first whole lines that ``budget`` tokens hold; None if none does."""
+    room = int((budget - 3 - estimate_tokens(snippet.path)) * CHARACTERS_PER_TOKEN)
+    text = snippet.text.replace("\r\n", "\n").strip("\n")
+    if len(text) > room:
+        text = text[: max(0, text.rfind("\n", 0, max(0, room)))]
+    return Snippet(snippet.path, text) if text.strip() else None
+
+
+def _lines(text: str) -> set[str]:
+    return {line.strip() for line in text.split("\n") if line.strip()}
+
+
+def _is_new(text: str, seen: set[str]) -> bool:
+    lines = _lines(text)
+    return len(lines & seen) < 0.6 * len(lines)

@@ -1,0 +1,46 @@
+"""How long answers took and why nothing came, kept for ``falcon/status``."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections import deque
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an answer was empty; ``time`` in seconds since the epoch."""
+
+    time: float
+    reason: str
+
+
+class LatencyLog:
+    """The latest answers only, so that it stays small and tells how things are now."""
+
+    def __init__(self, timings: int = 512, reasons: int = 20) -> None:
+        self._timings: deque[float] = deque(maxlen=timings)
+        self._reasons: deque[Reason] = deque(maxlen=reasons)
+        self._lock = threading.Lock()
+
+    def add(self, milliseconds: float, reason: str = "") -> None:
+        """Note one answer; ``reason`` says why it was empty (an empty one: it was not)."""
+        with self._lock:
+            self._timings.append(milliseconds)
+            if reason:
+                self._reasons.append(Reason(time.time(), reason))
+
+    def percentile(self, percent: float) -> float | None:
+        """Return a percentile (nearest rank) in milliseconds; None before the first answer."""
+        with self._lock:
+            ordered = sorted(self._timings)
+        if not ordered:
+            return None
+        return ordered[max(0, math.ceil(percent / 100 * len(ordered)) - 1)]
+
+    def reasons(self) -> list[Reason]:
+        """Return the latest reasons, oldest first."""
+        with self._lock:
+            return list(self._reasons)

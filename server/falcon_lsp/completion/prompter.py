@@ -1,0 +1,106 @@
+"""From a request to its prompt, with the documents' contexts kept still between keystrokes."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from falcon_lsp.completion import context
+from falcon_lsp.completion.prompt import build_prompt, window_steps
+from falcon_lsp.completion.sources import LongTerm, OpenDocument, OpenDocuments, ShortTerm
+from falcon_lsp.config import Config
+from falcon_lsp.core.cancellation import CancellationToken
+from falcon_lsp.core.types import CompletionRequest, Prompt, Snippet
+
+logger = logging.getLogger(__name__)
+
+RECALL_COUNT: Final = 4
+RECALL_CHARACTERS: Final = 600
+"""How much of the text before the cursor long-term memory is asked with."""
+
+RECENT_EDITS: Final = 4
+MAX_CONTEXTS: Final = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Context:
+    """A document's snippets; good for as long as ``key`` holds."""
+
+    key: tuple[object, ...]
+    snippets: tuple[Snippet, ...]
+
+
+class Prompter:
+    """Builds prompts. Not thread-safe: it belongs on the engine's thread.
+
+    Snippets stand at the beginning of a prompt, so new ones cost the engine its whole key-value
+    cache. They are renewed when the text below the cursor's line changes, or when the cursor has
+    moved on by a quarter of the prefix window, and not in between.
+    """
+
+    def __init__(
+        self, memory: LongTerm | None, short_term: ShortTerm, open_documents: OpenDocuments
+    ) -> None:
+        self._memory = memory
+        self._short_term = short_term
+        self._open_documents = open_documents
+        self._contexts: OrderedDict[str, _Context] = OrderedDict()
+
+    def prompt(
+        self, request: CompletionRequest, config: Config, token: CancellationToken
+    ) -> Prompt:
+        """Return the prompt of a request; recall takes at most its deadline and never fails."""
+        steps = window_steps(request.offset, config.context)
+        below = hash(request.suffix.partition("\n")[2])
+        key = (request.workspace, config.context, steps, below)
+        known = self._contexts.get(request.uri)
+        if known is None or known.key != key:
+            known = _Context(key, self._gather(request, config, token))
+        self._contexts[request.uri] = known
+        self._contexts.move_to_end(request.uri)
+        while len(self._contexts) > MAX_CONTEXTS:
+            self._contexts.popitem(last=False)
+        return build_prompt(request, known.snippets, config.context)
+
+    def is_warm(self, uri: str) -> bool:
+        """Whether a document's context has been read already (safe from any thread)."""
+        return uri in self._contexts
+
+    def others(self, request: CompletionRequest) -> list[OpenDocument]:
+        """Return the other open documents of the request's workspace, latest used first."""
+        rows = [OpenDocument(*row) for row in self._open_documents(request.workspace)]
+        rows = [row for row in rows if row.path != request.path]
+        return sorted(rows, key=lambda row: row.last_used, reverse=True)
+
+    def reset(self) -> None:
+        """Forget every context; the next prompt of each document gathers anew."""
+        self._contexts.clear()
+
+    def _gather(
+        self, request: CompletionRequest, config: Config, token: CancellationToken
+    ) -> tuple[Snippet, ...]:
+        return context.gather(
+            request,
+            config.context,
+            edits=self._short_term.recent_edits(request.workspace, RECENT_EDITS),
+            recalled=self._recall(request, config, token),
+            documents=self.others(request),
+        )
+
+    def _recall(
+        self, request: CompletionRequest, config: Config, token: CancellationToken
+    ) -> Sequence[Snippet]:
+        if self._memory is None or not config.context.recall or token.expired:
+            return ()
+        deadline_ms = min(config.context.recall_deadline_ms, token.remaining * 1000)
+        text = request.prefix[-RECALL_CHARACTERS:]
+        try:
+            return self._memory.recall(
+                text, request.workspace, request.language, RECALL_COUNT, deadline_ms
+            )
+        except Exception:
+            logger.exception("recall failed; going on without long-term memory")
+            return ()

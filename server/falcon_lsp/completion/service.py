@@ -1,0 +1,266 @@
+"""The completion service: from a request of the editor to suggestions, as a list of steps."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from falcon_lsp.completion import policy, postprocess
+from falcon_lsp.completion.cache import SuggestionCache
+from falcon_lsp.completion.candidates import (
+    Candidate,
+    Rejection,
+    copy_candidate,
+    from_generation,
+)
+from falcon_lsp.completion.prompter import Prompter
+from falcon_lsp.completion.sources import LongTerm, OpenDocuments, ShortTerm
+from falcon_lsp.completion.syntax import open_block
+from falcon_lsp.config import Config
+from falcon_lsp.core.cancellation import CancellationToken, Cancelled, DeadlineExceeded
+from falcon_lsp.core.types import CompletionRequest, Prompt, Suggestion, new_id
+from falcon_lsp.model.engine import Engine, EngineError, GenerationParams
+
+logger = logging.getLogger(__name__)
+
+PREFIX_TAIL: Final = 200
+"""Characters before the cursor by which short-term memory knows a place again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Suggestions, best first; when there is none, ``reason`` says why.
+
+    ``timings_ms`` holds the steps' durations in milliseconds, in order.
+    """
+
+    suggestions: tuple[Suggestion, ...] = ()
+    reason: str = ""
+    timings_ms: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def nothing(cls, reason: str, timings_ms: Mapping[str, float] | None = None) -> Answer:
+        """Return an empty answer with its reason."""
+        return cls((), reason, timings_ms or {})
+
+
+class CompletionService:
+    """Answers requests. `answer` and `warm` belong on the engine's thread, the rest on any."""
+
+    def __init__(
+        self,
+        engine: Callable[[], Engine | None],
+        memory: LongTerm | None,
+        short_term: ShortTerm,
+        config: Callable[[], Config],
+        open_documents: OpenDocuments,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._engine = engine
+        self._short_term = short_term
+        self._config = config
+        self._draw = draw
+        self._prompter = Prompter(memory, short_term, open_documents)
+        self._cache = SuggestionCache()
+
+    def answer_fast(self, request: CompletionRequest) -> Answer | None:
+        """Answer what needs no model, cheaply enough for the event loop; None: ask `answer`.
+
+        The cache comes before the quiet policy: what is on the screen stays while it is typed.
+        """
+        laps = _Laps()
+        config = self._config()
+        if request.language not in config.languages:
+            return Answer.nothing(f"language off: {request.language}", laps.ms)
+        cached = self._cache.find(request, self._was_rejected)
+        laps.lap("cache")
+        if cached:
+            return Answer(cached, "", laps.ms)
+        if not self._worth_asking(request, config):
+            return Answer.nothing("quiet", laps.ms)
+        return None
+
+    def answer(self, request: CompletionRequest, token: CancellationToken) -> Answer:
+        """Answer with the model; engine and memory may fail, this does not.
+
+        At the deadline it offers what is usable: a copy, or what the model has said so far, cut
+        back to whole words (of several lines: to whole lines) and known to parse.
+        """
+        laps = _Laps()
+        if (fast := self.answer_fast(request)) is not None:
+            return fast
+        laps.lap("cache")
+        config = self._config()
+        try:
+            _stop_if_cancelled(token)
+            prompt = self._prompter.prompt(request, config, token)
+            laps.lap("context")
+            sampled = self._sample(request, prompt, config, token)
+            laps.lap("engine")
+            _stop_if_cancelled(token)
+            refined = [self._refine(each, request) for each in (sampled, self._copy(request))]
+            laps.lap("filters")
+            _stop_if_cancelled(token)
+        except Cancelled:
+            return Answer.nothing("cancelled", laps.ms)
+        suggestions = self._choose(request, prompt, config, refined)
+        if not suggestions:
+            return Answer.nothing(_reason(refined), laps.ms)
+        self._cache.add(request, suggestions)
+        return Answer(suggestions, "", laps.ms)
+
+    def warm(self, request: CompletionRequest, token: CancellationToken) -> None:
+        """Let the engine read a document before the first question about it."""
+        engine, config = self._engine(), self._config()
+        if engine is None or request.language not in config.languages:
+            return
+        try:
+            engine.warm(self._prompter.prompt(request, config, token), token)
+        except (Cancelled, DeadlineExceeded, EngineError) as error:
+            logger.debug("warming was ended: %s", type(error).__name__)
+
+    def is_warm(self, uri: str) -> bool:
+        """Whether a document's context has been read already, so that an answer comes sooner."""
+        return self._prompter.is_warm(uri)
+
+    def reset(self) -> None:
+        """Forget what was offered and read, because settings or the adapter changed."""
+        self._cache.clear()
+        self._prompter.reset()
+
+    def _worth_asking(self, request: CompletionRequest, config: Config) -> bool:
+        """Whether a suggestion without any doubt would have a chance to be shown."""
+        acceptance = self._short_term.acceptance(request.workspace)
+        return policy.decide(policy.features(request, acceptance), config.completion).propensity > 0
+
+    def _sample(
+        self, request: CompletionRequest, prompt: Prompt, config: Config, token: CancellationToken
+    ) -> Candidate | Rejection:
+        engine = self._engine()
+        if engine is None:
+            return Rejection("loading")
+        if token.expired:
+            return Rejection("timed out")
+        multiline = config.completion.multiline == "auto" and open_block(
+            request.language, request.prefix, request.suffix
+        )
+        params = GenerationParams(config.completion.max_tokens, single_line=not multiline)
+        try:
+            generation = engine.generate(prompt, params, token)
+        except Cancelled:
+            raise
+        except DeadlineExceeded:
+            return Rejection("timed out")
+        except EngineError as error:
+            return Rejection(str(error))
+        except Exception:
+            logger.exception("the engine failed")
+            return Rejection("the model failed; the log says why")
+        if generation.text.strip():
+            return from_generation(generation, engine.model_id, engine.adapter_id)
+        return Rejection("timed out" if generation.finish == "deadline" else "nothing to add")
+
+    def _copy(self, request: CompletionRequest) -> Candidate | Rejection:
+        others = [document.text for document in self._prompter.others(request)]
+        return copy_candidate(request, others) or Rejection("nothing to copy")
+
+    def _refine(
+        self, candidate: Candidate | Rejection, request: CompletionRequest
+    ) -> Candidate | Rejection:
+        if isinstance(candidate, Rejection):
+            return candidate
+        filters = (*postprocess.FILTERS, self._refuse_rejected, *postprocess.LAST)
+        outcome = postprocess.run(candidate, request, filters)
+        if not isinstance(outcome, Rejection) or outcome.name == "rejected before":
+            return outcome
+        late = candidate.finish == "deadline"
+        return Rejection("timed out" if late else f"filtered: {outcome.name}")
+
+    def _refuse_rejected(
+        self, candidate: Candidate, request: CompletionRequest
+    ) -> Candidate | Rejection:
+        rejected = self._was_rejected(request.workspace, request.prefix, candidate.text)
+        return Rejection("rejected before") if rejected else candidate
+
+    def _was_rejected(self, workspace: str, prefix: str, text: str) -> bool:
+        return self._short_term.rejected_before(workspace, prefix[-PREFIX_TAIL:], text)
+
+    def _choose(
+        self,
+        request: CompletionRequest,
+        prompt: Prompt,
+        config: Config,
+        refined: Sequence[Candidate | Rejection],
+    ) -> tuple[Suggestion, ...]:
+        """Ask the policy about each text once, and put the likeliest first."""
+        acceptance, draw = self._short_term.acceptance(request.workspace), self._draw()
+        candidates: dict[str, Candidate] = {}
+        for candidate in refined:
+            if isinstance(candidate, Candidate):
+                candidates.setdefault(candidate.text, candidate)
+        judged = [
+            (
+                policy.decide(policy.features(request, acceptance, each), config.completion, draw),
+                each,
+            )
+            for each in candidates.values()
+        ]
+        judged.sort(key=lambda pair: pair[0].probability, reverse=True)
+        return tuple(
+            _suggestion(request, prompt, candidate, decision)
+            for decision, candidate in judged
+            if decision.show
+        )
+
+
+class _Laps:
+    """A stopwatch: `lap` notes the milliseconds since the one before."""
+
+    def __init__(self) -> None:
+        self.ms: dict[str, float] = {}
+        self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        now = time.perf_counter()
+        self.ms[name] = (now - self._last) * 1000
+        self._last = now
+
+
+def _stop_if_cancelled(token: CancellationToken) -> None:
+    if token.cancelled:
+        raise Cancelled
+
+
+def _reason(refined: Sequence[Candidate | Rejection]) -> str:
+    """Return why nothing is shown: what became of the model's candidate, the first, counts."""
+    first = refined[0]
+    survived = any(isinstance(each, Candidate) for each in refined)
+    return "quiet" if survived or not isinstance(first, Rejection) else first.name
+
+
+def _suggestion(
+    request: CompletionRequest, prompt: Prompt, candidate: Candidate, decision: policy.Decision
+) -> Suggestion:
+    """Offer a candidate under a new id.
+
+    ``text`` is what is offered, after the filters; tokens, log-probabilities and healed characters
+    are those of the whole sampled sequence, which is what the trainer has to score.
+    """
+    return Suggestion(
+        completion_id=new_id("cmp"),
+        text=candidate.text,
+        offset=request.offset,
+        prompt=prompt,
+        source=candidate.source,
+        model_id=candidate.model_id,
+        adapter_id=candidate.adapter_id,
+        token_ids=candidate.token_ids,
+        logprobs=candidate.logprobs,
+        propensity=decision.propensity,
+        healed_chars=candidate.healed_chars,
+        line=request.text.count("\n", 0, request.offset),
+    )
