@@ -35,12 +35,13 @@ class Episode:
         return self.settled[max(self.settled)] if self.settled else None
 
 
-def fold(events: Iterable[Event]) -> Episode | None:
+def fold(events: Iterable[Event], start: Episode | None = None) -> Episode | None:
     """Return the episode that ``events`` (of one suggestion, in order) tell, or None.
 
     None means that the suggestion itself is not among them, for example because it was forgotten.
+    ``start`` is what earlier events told.
     """
-    episode: Episode | None = None
+    episode = start
     for event in events:
         if event.kind is Kind.SUGGESTED:
             episode = episode or _begin(event)

@@ -1,0 +1,232 @@
+"""What happened lately, per workspace: recent edits, episodes and findings, in bounded buffers.
+
+Everything about suggestions can be rebuilt from the ledger; edits and findings are of this session
+only. Any thread may call any method.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from falcon_lsp.core.text import TextSnapshot
+from falcon_lsp.core.types import Diagnostic, Outcome, Snippet, TextEdit
+from falcon_lsp.memory.episodes import Episode, fold
+from falcon_lsp.memory.events import Event
+
+MAX_WORKSPACES = 16
+MAX_EDITS = 64
+MAX_EPISODES = 256
+MAX_REJECTIONS = 4096
+MAX_URIS = 256
+MAX_FINDINGS = 200
+MAX_EDIT_CHARACTERS = 400
+"""Longer edits (files pasted or formatted) say nothing about what the developer is at."""
+MERGE_SECONDS = 5.0
+RATE_WINDOW = 32
+"""The acceptance rate is about so many suggestions at most."""
+USUAL_RATE = 0.3
+"""What is assumed while nothing is known, with the weight of `USUAL_WEIGHT` suggestions."""
+USUAL_WEIGHT = 4
+REJECTIONS_TO_BLOCK = 2
+"""Inferred rejections that weigh as much as one that the developer has said."""
+
+_TOKEN = re.compile(r"\w+|[^\w\s]")
+
+
+@dataclass(frozen=True, slots=True)
+class Edit(Snippet):
+    """One recent edit: at ``offset`` of ``path``, ``removed`` became ``added`` at ``time``.
+
+    As a snippet, its ``text`` is the lines that were edited as they read afterwards.
+    """
+
+    offset: int = 0
+    removed: str = ""
+    added: str = ""
+    time: float = 0.0
+
+
+@dataclass(slots=True)
+class _Workspace:
+    """``rejections`` maps what a line would have become to the weight of each suggestion's no."""
+
+    edits: deque[Edit] = field(default_factory=lambda: deque(maxlen=MAX_EDITS))
+    episodes: OrderedDict[str, Episode] = field(default_factory=OrderedDict)
+    rejections: OrderedDict[str, dict[str, int]] = field(default_factory=OrderedDict)
+
+
+class ShortTermMemory:
+    """Feeds the prompt (edits, findings), the filter (rejected before) and the quiet policy."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._workspaces: OrderedDict[str, _Workspace] = OrderedDict()
+        self._findings: OrderedDict[str, dict[str, tuple[Diagnostic, ...]]] = OrderedDict()
+
+    def edited(
+        self,
+        workspace: str,
+        path: str,
+        before: TextSnapshot,
+        edits: Sequence[TextEdit],
+        now: float,
+    ) -> None:
+        """Remember a change; typing on where the last edit ended is the same edit."""
+        text = before.text
+        with self._lock:
+            recent = self._workspace(workspace).edits
+            for edit in edits:
+                removed = text[edit.start : edit.end]
+                text = text[: edit.start] + edit.new_text + text[edit.end :]
+                lines = _lines_around(text, edit.start, edit.start + len(edit.new_text))
+                _append(recent, Edit(path, lines, edit.start, removed, edit.new_text, now))
+
+    def observe(self, event: Event) -> None:
+        """Take in an event as it is recorded."""
+        with self._lock:
+            workspace = self._workspace(event.workspace)
+            episode = fold((event,), workspace.episodes.get(event.completion_id))
+            if episode is not None:
+                _remember(workspace, episode)
+
+    def restore(self, episodes: Iterable[Episode]) -> None:
+        """Start afresh from what the ledger holds, oldest first; all else is dropped."""
+        with self._lock:
+            self._workspaces.clear()
+            self._findings.clear()
+            for episode in sorted(episodes, key=lambda episode: episode.time):
+                _remember(self._workspace(episode.workspace), episode)
+
+    def diagnosed(self, uri: str, source: str, findings: Sequence[Diagnostic]) -> None:
+        """Replace what ``source`` (our own check, or the editor) says about a document."""
+        with self._lock:
+            self._findings.setdefault(uri, {})[source] = tuple(findings[:MAX_FINDINGS])
+            self._findings.move_to_end(uri)
+            if not any(self._findings[uri].values()):
+                del self._findings[uri]
+            _shorten(self._findings, MAX_URIS)
+
+    def recent_edits(self, workspace: str, limit: int) -> tuple[Edit, ...]:
+        """Return at most ``limit`` edits, the latest first."""
+        with self._lock:
+            found = self._workspaces.get(workspace)
+            return tuple(reversed(found.edits))[: max(0, limit)] if found else ()
+
+    def recent_episodes(self, workspace: str, limit: int) -> tuple[Episode, ...]:
+        """Return at most ``limit`` suggestions with what became of them, the latest first."""
+        with self._lock:
+            found = self._workspaces.get(workspace)
+            return tuple(reversed(found.episodes.values()))[: max(0, limit)] if found else ()
+
+    def diagnostics_near(self, uri: str, line: int, radius: int) -> tuple[Diagnostic, ...]:
+        """Return the findings of all sources at most ``radius`` lines away, nearest first."""
+        with self._lock:
+            sources = self._findings.get(uri, {})
+            near = {
+                finding: None
+                for findings in sources.values()
+                for finding in findings
+                if abs(finding.line - line) <= radius
+            }
+        return tuple(sorted(near, key=lambda finding: abs(finding.line - line)))
+
+    def rejected_before(self, workspace: str, prefix_tail: str, text: str) -> bool:
+        """Whether the developer declined ``text`` after the line that ``prefix_tail`` ends with.
+
+        Compared is the line that would result, without regard to blanks, so the rest of a
+        declined suggestion is declined too. One rejection that was said is enough, guessed ones
+        count from the second; taking the same text later makes good for both.
+        """
+        with self._lock:
+            found = self._workspaces.get(workspace)
+            weights = found.rejections.get(_resulting_line(prefix_tail, text)) if found else None
+            return weights is not None and sum(weights.values()) >= REJECTIONS_TO_BLOCK
+
+    def acceptance(self, workspace: str) -> float:
+        """Return the share of recent suggestions that were taken, 0 to 1.
+
+        It starts at `USUAL_RATE` and leaves it as outcomes come in.
+        """
+        with self._lock:
+            found = self._workspaces.get(workspace)
+            outcomes = [episode.outcome for episode in found.episodes.values()] if found else []
+        known = [outcome for outcome in outcomes if outcome is not None and outcome.final]
+        known = known[-RATE_WINDOW:]
+        taken = sum(outcome.positive for outcome in known)
+        return (taken + USUAL_RATE * USUAL_WEIGHT) / (len(known) + USUAL_WEIGHT)
+
+    def _workspace(self, name: str) -> _Workspace:
+        workspace = self._workspaces.setdefault(name, _Workspace())
+        self._workspaces.move_to_end(name)
+        _shorten(self._workspaces, MAX_WORKSPACES)
+        return workspace
+
+
+def _lines_around(text: str, start: int, end: int) -> str:
+    """Return the whole lines that hold ``text[start:end]``, at most `MAX_EDIT_CHARACTERS`."""
+    first = max(text.rfind("\n", 0, start) + 1, start - MAX_EDIT_CHARACTERS // 2)
+    last = text.find("\n", end)
+    return text[first : len(text) if last < 0 else last][:MAX_EDIT_CHARACTERS]
+
+
+def _append(recent: deque[Edit], edit: Edit) -> None:
+    if max(len(edit.removed), len(edit.added)) > MAX_EDIT_CHARACTERS or edit.removed == edit.added:
+        return
+    merged = _merge(recent[-1], edit) if recent else None
+    if merged is None:
+        recent.append(edit)
+    elif merged.removed == merged.added:
+        recent.pop()
+    else:
+        recent[-1] = merged
+
+
+def _merge(last: Edit, edit: Edit) -> Edit | None:
+    """Return both as one edit where ``edit`` goes on at the end of ``last``, else None."""
+    end = last.offset + len(last.added)
+    near = edit.path == last.path and edit.time - last.time <= MERGE_SECONDS
+    if not near or len(last.added) + len(edit.added) > MAX_EDIT_CHARACTERS:
+        return None
+    if edit.offset == end:
+        removed, added = last.removed + edit.removed, last.added + edit.added
+    elif last.offset <= edit.offset and edit.offset + len(edit.removed) == end:
+        added = last.added[: edit.offset - last.offset] + edit.added
+        removed = last.removed
+    else:
+        return None
+    return replace(last, text=edit.text, removed=removed, added=added, time=edit.time)
+
+
+def _remember(workspace: _Workspace, episode: Episode) -> None:
+    workspace.episodes[episode.completion_id] = episode
+    _shorten(workspace.episodes, MAX_EPISODES)
+    suggestion = episode.suggestion
+    line = _resulting_line(suggestion.prompt.prefix, suggestion.text)
+    weight = _rejection(episode)
+    if weight:
+        workspace.rejections.setdefault(line, {})[episode.completion_id] = weight
+        workspace.rejections.move_to_end(line)
+        _shorten(workspace.rejections, MAX_REJECTIONS)
+    elif episode.outcome is not None and episode.outcome.positive:
+        workspace.rejections.pop(line, None)
+
+
+def _rejection(episode: Episode) -> int:
+    if episode.outcome not in (Outcome.REJECTED, Outcome.UNDONE):
+        return 0
+    return 1 if episode.inferred else REJECTIONS_TO_BLOCK
+
+
+def _resulting_line(prefix: str, text: str) -> str:
+    line = re.split(r"[\r\n]", prefix)[-1]
+    return " ".join(_TOKEN.findall(line + text))
+
+
+def _shorten(ordered: OrderedDict[str, Any], limit: int) -> None:
+    while len(ordered) > limit:
+        ordered.popitem(last=False)

@@ -1,0 +1,343 @@
+"""One suggestion under observation: where it stands, what is known of it, what is only guessed.
+
+The state machine is described in docs/feedback.md. A track never sees a clock: every method that
+needs it takes ``now`` in seconds, and ``text``, the document as it is at that time.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from falcon_lsp.core.types import Diagnostic, Outcome, TextEdit
+from falcon_lsp.memory import events
+from falcon_lsp.memory.agreement import agreement, ends_word, is_keystroke
+from falcon_lsp.memory.events import Event, Place
+from falcon_lsp.memory.regions import Growth, Region, anchored, belongs, moved
+
+SHOWN_SECONDS = 30.0
+"""A suggestion that nobody touched for so long was ignored."""
+VISIBLE_SECONDS = 0.3
+"""Nobody reads faster: typing something else before that is no verdict."""
+UNDO_SECONDS = 60.0
+FINDING_SECONDS = 10.0
+"""Findings that change within this time of an accept are put down to it."""
+REST_SECONDS = 10.0
+LOOKS = (30, 120, 300, 600)
+"""Seconds after an accept at which the text that stands is looked at."""
+MAX_SETTLED = 8000
+MAX_FINDINGS = 100
+
+
+class Stage(enum.Enum):
+    """Where a suggestion is in its life."""
+
+    OFFERED = "offered"
+    TAKEN = "taken"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A guess that waits until ``due`` for a report that knows better."""
+
+    outcome: Outcome
+    chars_kept: int
+    elapsed_ms: float
+    due: float
+
+
+@dataclass(slots=True)
+class Track:
+    """State of one suggestion. ``text`` has LF line ends; ``region`` is where it is being put.
+
+    ``visible`` is False for the second and later suggestions of one answer, which the editor
+    shows only when asked to: they are never blamed.
+    """
+
+    place: Place
+    text: str
+    offered_at: float
+    region: Region
+    grace: float
+    visible: bool = True
+    stage: Stage = Stage.OFFERED
+    outcome: Outcome | None = None
+    reported: bool = False
+    held: Verdict | None = None
+    kept: int = 0
+    _reach: int = 0
+    _took_words: bool = False
+    _reported_kept: int = -1
+    _active_at: float = 0.0
+    _taken_at: float = 0.0
+    _looks: list[int] = field(default_factory=lambda: list(LOOKS))
+    _earlier: str = ""
+    _landed: str | None = None
+    _before: str = ""
+    _touched: bool = False
+    _inserted: str = ""
+    _added: list[Diagnostic] = field(default_factory=list)
+    _removed: list[Diagnostic] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Start the time that it may go untouched."""
+        self._active_at = self.offered_at
+
+    @property
+    def just_taken(self) -> bool:
+        """Whether the change that is being followed took it."""
+        return self.stage is Stage.TAKEN and self._landed is None
+
+    @property
+    def live(self) -> bool:
+        """Whether edits of its document still matter."""
+        return self.stage is not Stage.ENDED or self.held is not None
+
+    def standing(self, text: str) -> str:
+        """Return what stands in its place."""
+        return text[self.region.start : self.region.end]
+
+    # One change of the document: begin, follow each edit, finish.
+
+    def begin(self, text: str) -> None:
+        """Remember what stands before a change."""
+        self._before = self.standing(text)
+        if self.stage is Stage.TAKEN and self._landed is None:
+            self._landed = self._before
+        self._touched, self._inserted = False, ""
+
+    def follow(
+        self, edit: TextEdit, removed: str, pieces: Sequence[TextEdit], text: str, now: float
+    ) -> None:
+        """Move along with one edit; ``text`` is the document after it.
+
+        ``pieces`` are the edit's minimal parts: right for text that stands, while what is still
+        offered reads the edit by what it expects at the cursor.
+        """
+        if self.stage is Stage.OFFERED:
+            cursor = self.region.start + self._reach
+            pieces = [anchored(edit, removed, cursor, self.text[self.kept :])]
+        for piece in pieces:
+            if belongs(self.region, piece):
+                self._touched |= bool(piece.new_text) or piece.start < self.region.end
+                self._inserted += piece.new_text
+            self.region = moved(self.region, piece)
+        if self.stage is Stage.OFFERED:
+            found = agreement(self.text, self.standing(text))
+            if found.complete:
+                at_once = not is_keystroke(self._inserted)
+                self._take(found.kept, found.length, now)
+                what = Outcome.ACCEPTED if at_once else Outcome.TYPED_THROUGH
+                self._guess(what, found.kept, now, now + self.grace)
+
+    def finish(self, text: str, now: float, *, changed: bool) -> list[Event]:
+        """Judge the change as a whole; ``changed`` says whether the document is different."""
+        standing = self.standing(text)
+        if self.stage is Stage.OFFERED:
+            self._judge(standing, now, changed=changed)
+        elif self.stage is Stage.TAKEN and not self.just_taken and standing != self._before:
+            self._active_at = now
+            if self._undone(standing, now):
+                return self._undo(now)
+        return []
+
+    def _judge(self, standing: str, now: float, *, changed: bool) -> None:
+        found = agreement(self.text, standing)
+        if not self._touched:
+            if changed and not self._awaits_text:
+                self.leave(Outcome.IGNORED, now, now + self.grace)
+        elif self._awaits_text:
+            self._take(found.kept, len(standing), now)
+        elif found.agrees:
+            at_once = not is_keystroke(self._inserted)
+            self._took_words |= at_once and ends_word(self.text, self.kept, found.kept)
+            self.kept, self._reach, self._active_at = found.kept, found.length, now
+        else:
+            self.kept, self._reach = found.kept, found.length
+            self.leave(self._blame(now), now, now + self.grace)
+
+    @property
+    def _awaits_text(self) -> bool:
+        """Whether its acceptance was reported before the change that carries it."""
+        return self.outcome in (Outcome.ACCEPTED, Outcome.TYPED_THROUGH)
+
+    def _blame(self, now: float) -> Outcome:
+        if not self._inserted:
+            return Outcome.IGNORED
+        seen = self.visible and now - self.offered_at >= VISIBLE_SECONDS
+        return Outcome.REJECTED if seen else Outcome.SUPERSEDED
+
+    def leave(self, outcome: Outcome, now: float, due: float) -> None:
+        """End the offer; what was taken of it by then makes it partial instead."""
+        if self._took_words and self.kept:
+            self._take(self.kept, self._reach, now)
+            self._guess(Outcome.PARTIAL, self.kept, now, due)
+            return
+        self.stage = Stage.ENDED
+        self._guess(outcome if self.visible else Outcome.SUPERSEDED, 0, now, due)
+
+    def _take(self, kept: int, length: int, now: float) -> None:
+        start = self.region.start
+        self.region = Region(start, start + length, Growth.NONE)
+        self.stage = Stage.TAKEN
+        self.kept = kept
+        self._earlier, self._landed = self._before, None
+        self._taken_at = self._active_at = now
+
+    def _undone(self, standing: str, now: float) -> bool:
+        return (
+            Outcome.ACCEPTED in (self.outcome, self.held.outcome if self.held else None)
+            and now - self._taken_at <= UNDO_SECONDS
+            and self._before == self._landed
+            and self._earlier.startswith(standing)
+        )
+
+    def _undo(self, now: float) -> list[Event]:
+        recorded = [self._record(self.held)] if self.held else []
+        self.stage = Stage.ENDED
+        return [*recorded, self._record(Verdict(Outcome.UNDONE, 0, self._elapsed(now), now))]
+
+    # What is said about it.
+
+    def _guess(self, outcome: Outcome, chars_kept: int, now: float, due: float) -> None:
+        if not self.reported:
+            self.held = Verdict(outcome, chars_kept, self._elapsed(now), due)
+
+    def _record(self, verdict: Verdict, event_id: str | None = None) -> Event:
+        """Make an event of a verdict; one without ``event_id`` is a guess."""
+        self.held = None
+        self.outcome = verdict.outcome
+        return events.outcome(
+            self.place,
+            verdict.outcome,
+            chars_kept=verdict.chars_kept,
+            elapsed_ms=verdict.elapsed_ms,
+            inferred=event_id is None,
+            event_id=event_id or "",
+        )
+
+    def _elapsed(self, now: float) -> float:
+        return round(max(0.0, now - self.offered_at) * 1000, 3)
+
+    def report(
+        self, outcome: Outcome, chars_kept: int | None, now: float, event_id: str
+    ) -> list[Event]:
+        """Take over what the client says; a guess about the same is replaced by it."""
+        kept = self._count(outcome, chars_kept)
+        if not self._is_news(outcome, kept):
+            return []
+        if outcome.positive:
+            self._revive(now)
+        else:
+            self.stage = Stage.ENDED
+        self._took_words |= outcome is Outcome.PARTIAL
+        self.reported, self._reported_kept = True, kept
+        return [self._record(Verdict(outcome, kept, self._elapsed(now), now), event_id)]
+
+    def _count(self, outcome: Outcome, chars_kept: int | None) -> int:
+        if not outcome.positive:
+            return 0
+        whole = outcome is not Outcome.PARTIAL
+        kept = chars_kept or (len(self.text) if whole else self.kept)
+        return min(max(0, kept), len(self.text))
+
+    def _is_news(self, outcome: Outcome, kept: int) -> bool:
+        if outcome is Outcome.SHOWN or self.outcome is Outcome.UNDONE:
+            return False
+        if outcome is self.outcome:
+            return outcome is Outcome.PARTIAL and self.reported and kept != self._reported_kept
+        if self.reported and self.outcome is not None and self.outcome.positive:
+            grows = outcome.positive and self.outcome is Outcome.PARTIAL
+            return grows or outcome is Outcome.UNDONE
+        return True
+
+    def _revive(self, now: float) -> None:
+        """Follow the text of an offer that was held for declined: an editor may reshape it."""
+        if self.stage is Stage.ENDED and self.held is not None:
+            self._take(self.kept, self.region.end - self.region.start, now)
+
+    # What time brings.
+
+    def due(self) -> float | None:
+        """Return when `collect` next has something to say, None when never."""
+        times = [self.held.due] if self.held else []
+        if self.stage is Stage.OFFERED:
+            times.append(self._active_at + SHOWN_SECONDS)
+        elif self.stage is Stage.TAKEN and self._looks:
+            times.append(self._look_due())
+        return min(times, default=None)
+
+    def collect(self, text: str, now: float) -> list[Event]:
+        """Return what has become certain by ``now``."""
+        expiry = self._active_at + SHOWN_SECONDS
+        if self.stage is Stage.OFFERED and expiry <= now:
+            self.leave(Outcome.IGNORED, expiry, now)
+        found: list[Event] = []
+        if self.held is not None and self.held.due <= now:
+            found.append(self._record(self.held))
+        while self.stage is Stage.TAKEN and self._look_due() <= now:
+            found.append(self._settle(text))
+        return found
+
+    def close(self, text: str, now: float) -> list[Event]:
+        """Say what is known and stop watching."""
+        if self.stage is Stage.OFFERED:
+            self.leave(Outcome.IGNORED, now, now)
+        found = self.collect(text, now)
+        if self.held is not None:
+            found.append(self._record(self.held))
+        self.stage = Stage.ENDED
+        return found
+
+    def _look_due(self) -> float:
+        due = self._taken_at + self._looks[0]
+        if self._looks[0] == LOOKS[0]:
+            return max(due, self._active_at + REST_SECONDS)
+        return due
+
+    def _settle(self, text: str) -> Event:
+        after_s = self._looks.pop(0)
+        if not self._looks:
+            self.stage = Stage.ENDED
+        standing = self.standing(text)[:MAX_SETTLED].replace("\r\n", "\n").replace("\r", "\n")
+        return events.settled(self.place, after_s, standing)
+
+    # Findings.
+
+    def may_cause(self, text: str, line: int, now: float) -> bool:
+        """Whether a finding on ``line`` (from 0) that changed now may be its doing."""
+        if self.stage is not Stage.TAKEN or now - self._taken_at > FINDING_SECONDS:
+            return False
+        first = text.count("\n", 0, self.region.start)
+        last = first + text.count("\n", self.region.start, self.region.end)
+        return first - 1 <= line <= last + 1
+
+    @property
+    def taken_at(self) -> float:
+        """When it was taken, in seconds; only meaningful once it was."""
+        return self._taken_at
+
+    def attribute(self, added: Sequence[Diagnostic], removed: Sequence[Diagnostic]) -> list[Event]:
+        """Count findings as its doing and return the sum so far.
+
+        A finding that comes back, or that goes again, is no difference.
+        """
+        before = (tuple(self._added), tuple(self._removed))
+        self._removed += [finding for finding in removed if not _cancel(finding, self._added)]
+        self._added += [finding for finding in added if not _cancel(finding, self._removed)]
+        del self._added[MAX_FINDINGS:], self._removed[MAX_FINDINGS:]
+        if before == (tuple(self._added), tuple(self._removed)):
+            return []
+        return [events.diagnostics(self.place, self._added, self._removed)]
+
+
+def _cancel(finding: Diagnostic, opposite: list[Diagnostic]) -> bool:
+    """Take the same finding out of ``opposite`` (lines may have moved); False if none is there."""
+    wanted = (finding.message, finding.code, finding.source)
+    for index, other in enumerate(opposite):
+        if (other.message, other.code, other.source) == wanted:
+            del opposite[index]
+            return True
+    return False
