@@ -56,7 +56,8 @@ if (flag === "--watch") {
   rmSync(path.join(here, "out", "test"), { recursive: true, force: true });
   await build(tests);
   const files = names.map((name) => path.join(here, "out", "test", name.replace(/ts$/, "js")));
-  process.exitCode = spawnSync(process.execPath, ["--test", ...files], { stdio: "inherit" }).status ?? 1;
+  process.exitCode =
+    spawnSync(process.execPath, ["--test", ...files], { stdio: "inherit" }).status ?? 1;
 } else {
   const { metafile } = await build(extension);
   writeFileSync(path.join(here, "out", "NOTICES.txt"), notices(metafile));
@@ -64,9 +65,13 @@ if (flag === "--watch") {
 
 /** The licences of the packages in a bundle, which ask to go where the code goes. */
 function notices({ inputs }) {
-  const packages = Object.keys(inputs).flatMap((file) => file.match(/.*node_modules\/(@[^/]+\/)?[^/]+/)?.[0] ?? []);
+  const packages = Object.keys(inputs).flatMap(
+    (file) => file.match(/.*node_modules\/(@[^/]+\/)?[^/]+/)?.[0] ?? [],
+  );
   const texts = [...new Set(packages)].sort().map((folder) => {
-    const { name, version } = JSON.parse(readFileSync(path.join(here, folder, "package.json"), "utf-8"));
+    const { name, version } = JSON.parse(
+      readFileSync(path.join(here, folder, "package.json"), "utf-8"),
+    );
     const licence = readdirSync(path.join(here, folder)).find((file) => /^licen[cs]e/i.test(file));
     if (licence === undefined) {
       throw new Error(`${name} has no licence file`);

@@ -17,6 +17,8 @@ rmSync(folder, { recursive: true, force: true });
 const args = ["-m", "pip", "wheel", "--no-deps", "--quiet", "--wheel-dir", folder, root];
 const { status, error } = spawnSync(python, args, { stdio: "inherit" });
 if (error || status !== 0) {
-  console.error(`The wheel could not be built with ${python}: ${error?.message ?? `exit code ${status}`}`);
+  console.error(
+    `The wheel could not be built with ${python}: ${error?.message ?? `exit code ${status}`}`,
+  );
   process.exit(1);
 }

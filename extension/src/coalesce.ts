@@ -11,10 +11,12 @@ export function coalesced(task: () => Promise<void>): () => Promise<void> {
       running = task().finally(() => (running = undefined));
       return running;
     }
-    waiting ??= running.catch(() => undefined).then(() => {
-      waiting = undefined;
-      return run();
-    });
+    waiting ??= running
+      .catch(() => undefined)
+      .then(() => {
+        waiting = undefined;
+        return run();
+      });
     return waiting;
   };
   return run;

@@ -45,7 +45,9 @@ export function activate(context: ExtensionContext): void {
   );
   supervisor = server;
   const feedback: FeedbackTracker = new FeedbackTracker(server);
-  const diagnostics: DiagnosticsForwarder = new DiagnosticsForwarder(server, () => settings.languages());
+  const diagnostics: DiagnosticsForwarder = new DiagnosticsForwarder(server, () =>
+    settings.languages(),
+  );
   const pushSettings = (): void =>
     server.notify("workspace/didChangeConfiguration", { settings: settings.tree() });
 

@@ -51,11 +51,19 @@ export class FeedbackTracker {
   ) {}
 
   /** The editor got `items` as its newest answer for a place. */
-  offered(document: TextDocument, position: Position, items: readonly InlineCompletionItem[]): void {
+  offered(
+    document: TextDocument,
+    position: Position,
+    items: readonly InlineCompletionItem[],
+  ): void {
     const uri = document.uri.toString();
     const [current] = this.offers.get(uri) ?? [];
     // While a suggestion is being taken piece by piece, the editor keeps showing what is left of it.
-    if (current !== undefined && current.kept > 0 && document.offsetAt(position) === current.caret) {
+    if (
+      current !== undefined &&
+      current.kept > 0 &&
+      document.offsetAt(position) === current.caret
+    ) {
       return;
     }
     this.offers.set(

@@ -15,7 +15,13 @@ import type {
   TextDocument,
 } from "vscode";
 import type { FeedbackTracker } from "./feedback";
-import { activeEditor, executeCommand, registerCommand, setContext, type Dispose } from "./vscodeapi";
+import {
+  activeEditor,
+  executeCommand,
+  registerCommand,
+  setContext,
+  type Dispose,
+} from "./vscodeapi";
 
 type Answer = InlineCompletionItem[] | InlineCompletionList;
 type Next = (

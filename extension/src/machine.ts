@@ -45,7 +45,10 @@ export async function machine({ extension, storage }: Folders): Promise<Host & I
 
 async function carriedWheel(folder: string): Promise<string> {
   const names = await readdir(folder).catch(() => []);
-  const wheel = names.filter((name) => name.endsWith(".whl")).sort().at(-1);
+  const wheel = names
+    .filter((name) => name.endsWith(".whl"))
+    .sort()
+    .at(-1);
   return wheel === undefined ? "" : path.join(folder, wheel);
 }
 

@@ -55,7 +55,9 @@ export class Settings {
   tree(): { falcon: Values } {
     const entries = Object.entries(this.values());
     return {
-      falcon: Object.fromEntries(entries.map(([key, value]) => [key.slice("falcon.".length), value])),
+      falcon: Object.fromEntries(
+        entries.map(([key, value]) => [key.slice("falcon.".length), value]),
+      ),
     };
   }
 

@@ -42,7 +42,13 @@ function sent(): Findings[] {
 
 test("what is found goes out once, 200 ms later, with the document's version", () => {
   file.version = 7;
-  found(file, diagnostic(3, "undefined name", { source: "ruff", code: { value: "F821" } as Diagnostic["code"] }));
+  found(
+    file,
+    diagnostic(3, "undefined name", {
+      source: "ruff",
+      code: { value: "F821" } as Diagnostic["code"],
+    }),
+  );
   mock.timers.tick(199);
   assert.deepEqual(sent(), []);
   mock.timers.tick(1);
@@ -55,7 +61,10 @@ test("changes within 200 ms go out as the last of them", () => {
   mock.timers.tick(100);
   found(file, diagnostic(0, "second"));
   mock.timers.tick(1000);
-  assert.deepEqual(sent().map(({ diagnostics }) => diagnostics[0]?.message), ["second"]);
+  assert.deepEqual(
+    sent().map(({ diagnostics }) => diagnostics[0]?.message),
+    ["second"],
+  );
 });
 
 test("the same state is not sent again", () => {
@@ -71,13 +80,19 @@ test("that all is well again is sent", () => {
   mock.timers.tick(200);
   found(file);
   mock.timers.tick(200);
-  assert.deepEqual(sent().map(({ diagnostics }) => diagnostics.length), [1, 0]);
+  assert.deepEqual(
+    sent().map(({ diagnostics }) => diagnostics.length),
+    [1, 0],
+  );
 });
 
 test("a document that is opened is a state to compare with, even without findings", () => {
   documentOpened.fire(file.document);
   mock.timers.tick(200);
-  assert.deepEqual(sent().map(({ diagnostics }) => diagnostics), [[]]);
+  assert.deepEqual(
+    sent().map(({ diagnostics }) => diagnostics),
+    [[]],
+  );
 });
 
 test("a new server is told everything again", () => {
@@ -114,5 +129,8 @@ for (const [name, document] of unconcerned) {
 test("our own findings are left out, and each other one is told once", () => {
   const same = () => diagnostic(1, "same", { source: "mypy" });
   const own = diagnostic(1, "ours", { source: "falcon" });
-  assert.deepEqual(findings([same(), own, same()]).map(({ message }) => message), ["same"]);
+  assert.deepEqual(
+    findings([same(), own, same()]).map(({ message }) => message),
+    ["same"],
+  );
 });

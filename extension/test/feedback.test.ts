@@ -52,7 +52,12 @@ test("Escape hides the suggestion and reports it as rejected, with the time it s
   assert.deepEqual(editor.executed, ["editor.action.inlineSuggest.hide"]);
   const [{ eventId, ...rest } = { eventId: "" }] = reports();
   assert.match(eventId, /^evt-[0-9a-f-]{36}$/);
-  assert.deepEqual(rest, { completionId: "cmp-1", outcome: "rejected", charsKept: 0, elapsedMs: 700 });
+  assert.deepEqual(rest, {
+    completionId: "cmp-1",
+    outcome: "rejected",
+    charsKept: 0,
+    elapsedMs: 700,
+  });
 });
 
 test("a second Escape reports nothing more", async () => {
@@ -76,7 +81,10 @@ test("words taken are counted together, in characters", async () => {
 test("a line taken is reported too", async () => {
   offer("cmp-1", "sum(items)\nprint(total)");
   await press("falcon.acceptLine", "acceptNextLine", () => file.edit(8, 0, "sum(items)"));
-  assert.deepEqual(reports().map(({ outcome, charsKept }) => [outcome, charsKept]), [["partial", 10]]);
+  assert.deepEqual(
+    reports().map(({ outcome, charsKept }) => [outcome, charsKept]),
+    [["partial", 10]],
+  );
 });
 
 test("a key that took nothing reports nothing", async () => {
@@ -89,7 +97,10 @@ test("the rest of a partly taken suggestion can be dismissed without rejecting i
   offer("cmp-1", "sum(items)");
   await takeWord(8, "sum");
   await press("falcon.dismiss", "hide", () => undefined);
-  assert.deepEqual(reports().map(({ outcome }) => outcome), ["partial"]);
+  assert.deepEqual(
+    reports().map(({ outcome }) => outcome),
+    ["partial"],
+  );
 });
 
 test("an answer behind a taken piece does not replace the suggestion that is shown", async () => {
@@ -97,14 +108,20 @@ test("an answer behind a taken piece does not replace the suggestion that is sho
   await takeWord(8, "sum");
   offer("cmp-2", "(values)", 11);
   await takeWord(11, "(items");
-  assert.deepEqual(reports().map(({ completionId }) => completionId), ["cmp-1", "cmp-1"]);
+  assert.deepEqual(
+    reports().map(({ completionId }) => completionId),
+    ["cmp-1", "cmp-1"],
+  );
 });
 
 test("a newer answer replaces an older one", async () => {
   offer("cmp-1", "sum(items)");
   offer("cmp-2", "um(items)", 9);
   await press("falcon.dismiss", "hide", () => undefined);
-  assert.deepEqual(reports().map(({ completionId }) => completionId), ["cmp-2"]);
+  assert.deepEqual(
+    reports().map(({ completionId }) => completionId),
+    ["cmp-2"],
+  );
 });
 
 test("an accepted suggestion is reported by its command alone", async () => {
@@ -117,11 +134,25 @@ test("an accepted suggestion is reported by its command alone", async () => {
 /** Edits after "sum(items)" was accepted at offset 8: does an undo at the end take it back? */
 const undos: [name: string, [number, number, string, (1 | 2)?][], string[]][] = [
   ["an undo of the accept", [[8, 10, "", 1]], ["undone"]],
-  ["an undo after an edit further up", [[0, 0, "# note\n"], [15, 10, "", 1]], ["undone"]],
+  [
+    "an undo after an edit further up",
+    [
+      [0, 0, "# note\n"],
+      [15, 10, "", 1],
+    ],
+    ["undone"],
+  ],
   ["an undo of something further down", [[18, 1, "", 1]], []],
   ["an undo of something further up", [[0, 5, "", 1]], []],
   ["deleting by hand", [[8, 10, ""]], []],
-  ["an undo of an edit inside it", [[12, 1, ""], [12, 0, "i", 1]], []],
+  [
+    "an undo of an edit inside it",
+    [
+      [12, 1, ""],
+      [12, 0, "i", 1],
+    ],
+    [],
+  ],
   ["a redo", [[8, 10, "", 2]], []],
 ];
 
@@ -133,7 +164,10 @@ for (const [name, edits, expected] of undos) {
     for (const edit of edits) {
       feedback.changed(file.edit(...edit));
     }
-    assert.deepEqual(reports().map(({ outcome }) => outcome), expected);
+    assert.deepEqual(
+      reports().map(({ outcome }) => outcome),
+      expected,
+    );
   });
 }
 
@@ -143,7 +177,10 @@ test("line ends of a CRLF document count as two characters", () => {
   file.edit(8, 0, "a\r\nb");
   feedback.accepted("cmp-1");
   feedback.changed(file.edit(11, 1, "", 1));
-  assert.deepEqual(reports().map(({ outcome }) => outcome), ["undone"]);
+  assert.deepEqual(
+    reports().map(({ outcome }) => outcome),
+    ["undone"],
+  );
 });
 
 test("ghost text of others is not ours to report", async () => {

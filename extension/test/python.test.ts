@@ -25,7 +25,11 @@ function host(programs: Record<string, Program>, more: Partial<Host> = {}): Host
       return program?.python === undefined
         ? Promise.reject(new Error("cannot be run"))
         : Promise.resolve(
-            JSON.stringify({ executable: command, version: program.python, server: program.server }),
+            JSON.stringify({
+              executable: command,
+              version: program.python,
+              server: program.server,
+            }),
           );
     },
     chosenInterpreter: () => Promise.resolve(undefined),
@@ -92,10 +96,18 @@ const cases: [name: string, setting: string, Record<string, Program>, expected: 
   [
     "a Python with the server wins over an earlier one on PATH without",
     "",
-    { "/usr/local/bin/python3": { python: [3, 12] }, "/usr/bin/python": { python: [3, 11], server: "1" } },
+    {
+      "/usr/local/bin/python3": { python: [3, 12] },
+      "/usr/bin/python": { python: [3, 11], server: "1" },
+    },
     `/usr/bin/python ${SERVED.join(" ")}`,
   ],
-  ["an old Python is of no use", "", { "/usr/bin/python3": { python: [3, 10], server: "1" } }, "none"],
+  [
+    "an old Python is of no use",
+    "",
+    { "/usr/bin/python3": { python: [3, 10], server: "1" } },
+    "none",
+  ],
   ["no Python at all", "", {}, "none"],
 ];
 

@@ -6,7 +6,9 @@ import { editor, settingsChanged } from "./fakes/vscodeapi";
 
 /** Tests run in the folder of package.json. */
 const manifest = JSON.parse(readFileSync("package.json", "utf-8")) as Manifest;
-const properties = manifest.contributes.configuration.flatMap((group) => Object.entries(group.properties));
+const properties = manifest.contributes.configuration.flatMap((group) =>
+  Object.entries(group.properties),
+);
 const machine = properties.filter(([, { scope }]) => scope === "machine").map(([key]) => key);
 
 let settings: Settings;
@@ -14,7 +16,9 @@ let settings: Settings;
 beforeEach(() => {
   editor.trusted = true;
   editor.workspace.clear();
-  properties.forEach(([key, property]) => editor.user.set(key, (property as { default?: unknown }).default));
+  properties.forEach(([key, property]) =>
+    editor.user.set(key, (property as { default?: unknown }).default),
+  );
   settings = new Settings(manifest);
 });
 
@@ -33,7 +37,10 @@ describe("machine options", () => {
 
   test("are those that choose what is run and where things are stored", () => {
     const wanted = ["cacheDir", "dataDir", "engine", "interpreter", "model"];
-    assert.deepEqual([...machine].sort(), wanted.map((name) => `falcon.${name}`));
+    assert.deepEqual(
+      [...machine].sort(),
+      wanted.map((name) => `falcon.${name}`),
+    );
   });
 });
 

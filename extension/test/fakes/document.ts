@@ -1,6 +1,12 @@
 /** A text document that can be edited, as far as the extension looks at documents. */
 
-import type { InlineCompletionItem, Position, Range, TextDocument, TextDocumentChangeEvent } from "vscode";
+import type {
+  InlineCompletionItem,
+  Position,
+  Range,
+  TextDocument,
+  TextDocumentChangeEvent,
+} from "vscode";
 import { ACCEPTED } from "../../src/protocol";
 
 export function at(line: number, character: number): Position {
@@ -36,16 +42,33 @@ export class FakeDocument {
   }
 
   /** Replace a part of the text; returns the event that the editor would send. */
-  edit(rangeOffset: number, rangeLength: number, text: string, reason?: 1 | 2): TextDocumentChangeEvent {
+  edit(
+    rangeOffset: number,
+    rangeLength: number,
+    text: string,
+    reason?: 1 | 2,
+  ): TextDocumentChangeEvent {
     this.text = this.text.slice(0, rangeOffset) + text + this.text.slice(rangeOffset + rangeLength);
     this.version++;
     const change = { rangeOffset, rangeLength, text };
-    return { document: this, contentChanges: [change], reason } as unknown as TextDocumentChangeEvent;
+    return {
+      document: this,
+      contentChanges: [change],
+      reason,
+    } as unknown as TextDocumentChangeEvent;
   }
 }
 
 /** A suggestion as the language client hands it to the editor. */
-export function suggestion(completionId: string, insertText: string, place?: Position): InlineCompletionItem {
+export function suggestion(
+  completionId: string,
+  insertText: string,
+  place?: Position,
+): InlineCompletionItem {
   const range = place && ({ start: place, end: place } as Range);
-  return { insertText, range, command: { title: "", command: ACCEPTED, arguments: [completionId] } };
+  return {
+    insertText,
+    range,
+    command: { title: "", command: ACCEPTED, arguments: [completionId] },
+  };
 }

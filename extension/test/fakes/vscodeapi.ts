@@ -1,6 +1,13 @@
 /** Stands in for `src/vscodeapi.ts`: an editor of plain values, which tests set and look at. */
 
-import type { Diagnostic, LogOutputChannel, StatusBarItem, TextDocument, TextEditor, Uri } from "vscode";
+import type {
+  Diagnostic,
+  LogOutputChannel,
+  StatusBarItem,
+  TextDocument,
+  TextEditor,
+  Uri,
+} from "vscode";
 import type * as real from "../../src/vscodeapi";
 
 type Api = typeof real;
@@ -101,6 +108,10 @@ export const onDiagnosticsChanged: Api["onDiagnosticsChanged"] = diagnosticsChan
 export const createLog: Api["createLog"] = () => {
   const write = (line: string): void => void editor.log.push(line);
   const log = { trace: write, debug: write, info: write, warn: write, error: write };
-  return { ...log, show: () => write("shown"), dispose: () => undefined } as unknown as LogOutputChannel;
+  return {
+    ...log,
+    show: () => write("shown"),
+    dispose: () => undefined,
+  } as unknown as LogOutputChannel;
 };
 export const extensionExports: Api["extensionExports"] = () => Promise.resolve(undefined);

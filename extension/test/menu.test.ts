@@ -1,0 +1,82 @@
+import assert from "node:assert/strict";
+import { beforeEach, test } from "node:test";
+import { Menu } from "../src/menu";
+import { StatusBar } from "../src/status";
+import { FakeServer } from "./fakes/server";
+import { editor } from "./fakes/vscodeapi";
+
+let server: FakeServer;
+let status: StatusBar;
+let restarts: number;
+
+beforeEach(() => {
+  server = new FakeServer();
+  status = new StatusBar("falcon.showMenu");
+  status.show({ state: "ready" });
+  restarts = 0;
+  editor.messages.length = 0;
+  editor.presses.length = 0;
+  editor.log.length = 0;
+  const restart = () => Promise.resolve(void restarts++);
+  new Menu({ request: server.request.bind(server), restart }, status).register();
+});
+
+const choose = async (label: string): Promise<void> => {
+  editor.presses.push(label);
+  await editor.commands.get("falcon.showMenu")?.();
+};
+
+test("Pause pauses, and the status bar follows", async () => {
+  server.status = { state: "paused" };
+  await choose("$(debug-pause) Pause");
+  assert.deepEqual(server.received("falcon/pause"), [{ paused: true }]);
+  assert.equal(status.status.state, "paused");
+});
+
+test("when paused, the entry resumes", async () => {
+  status.show({ state: "paused" });
+  await choose("$(play) Resume");
+  assert.deepEqual(server.received("falcon/pause"), [{ paused: false }]);
+  assert.equal(status.status.state, "ready");
+});
+
+const told: [label: string, method: string, message: string][] = [
+  ["$(mortar-board) Train now", "falcon/trainNow", "Training with 12 episodes."],
+  ["$(history) Roll back the adapter", "falcon/rollback", "Rolled back to ad-3."],
+];
+
+for (const [label, method, message] of told) {
+  test(`${method} tells what the server says`, async () => {
+    server.message = message;
+    await choose(label);
+    assert.equal(server.received(method).length, 1);
+    assert.equal(editor.messages.at(-1), message);
+  });
+}
+
+test("reasons for silence are listed", async () => {
+  server.status = { state: "ready", reasons: [{ time: 1, reason: "timed out" }] };
+  await choose("$(question) Why was there no suggestion?");
+  assert.equal(editor.messages.at(-1), "Why there was no suggestion, newest first");
+});
+
+test("without a reason, the status' own message is the answer", async () => {
+  server.status = { state: "loading", message: "Reading the model" };
+  await choose("$(question) Why was there no suggestion?");
+  assert.equal(editor.messages.at(-1), "Reading the model");
+});
+
+test("the log opens and the server restarts", async () => {
+  await choose("$(output) Open the log");
+  await choose("$(refresh) Restart the server");
+  assert.deepEqual(editor.log, ["shown"]);
+  assert.equal(restarts, 1);
+});
+
+test("a request that fails is told in its own words", async () => {
+  server.request = () => Promise.reject(new Error("The server is not running."));
+  const restart = () => Promise.resolve();
+  new Menu({ request: server.request.bind(server), restart }, status).register();
+  await editor.commands.get("falcon.trainNow")?.();
+  assert.deepEqual(editor.messages, ["The server is not running."]);
+});
