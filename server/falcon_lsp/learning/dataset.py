@@ -14,10 +14,9 @@ from falcon_lsp.core.types import Outcome, Prompt, Suggestion
 from falcon_lsp.learning.fim_examples import MIDDLE_WEIGHT, encode_example
 from falcon_lsp.learning.reward import ERROR_LINE, Reward, reward
 from falcon_lsp.memory.episodes import Episode
+from falcon_lsp.memory.redact import MARKER
 from falcon_lsp.model import fim
 from falcon_lsp.model.tokenizer import CodeTokenizer
-
-REDACTION_MARK = "<redacted"
 
 
 class Reason(enum.StrEnum):
@@ -33,6 +32,7 @@ class Reason(enum.StrEnum):
     TOO_LONG = "longer than the training window"
     HELD_OUT = "held out for the gate"
     NO_ADAPTER = "the adapter that sampled it is gone"
+    LEARNED = "learned already"
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +170,7 @@ def redacted(episode: Episode) -> bool:
     suggestion = episode.suggestion
     prompt = suggestion.prompt
     texts = [suggestion.text, prompt.prefix, prompt.suffix, episode.settled_text or ""]
-    return any(
-        REDACTION_MARK in text for text in texts + [snippet.text for snippet in prompt.snippets]
-    )
+    return any(MARKER in text for text in texts + [snippet.text for snippet in prompt.snippets])
 
 
 def split_by_time(episodes: Iterable[Episode], share: float, least: int) -> float:

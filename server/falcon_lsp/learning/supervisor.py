@@ -55,6 +55,7 @@ class TrainingSupervisor:
         self._wake = threading.Condition()
         self._closed = False
         self._rest_until = 0.0
+        self._reason = ""
         self._child: subprocess.Popen[str] | None = None
         self.failures = 0
         self.paused = ""
@@ -77,6 +78,8 @@ class TrainingSupervisor:
         options, pending = self._config().learning, self._pending()
         if not options.enable:
             return "Learning is switched off (falcon.learning.enable)."
+        if self._config().engine == "fake":
+            return "The fake engine has no weights to train (falcon.engine)."
         if self.running:
             return "Training is running already."
         if pending < options.batch_episodes:
@@ -105,7 +108,8 @@ class TrainingSupervisor:
 
     def _enough(self) -> bool:
         options = self._config().learning
-        return options.enable and self._pending() >= options.batch_episodes
+        trainable = options.enable and self._config().engine != "fake"
+        return trainable and self._pending() >= options.batch_episodes
 
     def _work(self, reason: str) -> None:
         """Run workers until one has emptied the queue, training is paused, or we close."""
@@ -125,7 +129,8 @@ class TrainingSupervisor:
         self.failures += 1
         logger.warning("the trainer ended with %d (%d in a row)", code, self.failures)
         if self.failures >= MOST_FAILURES:
-            self.paused = f"training failed {self.failures} times in a row and is paused"
+            why = f": {self._reason}" if self._reason else ""
+            self.paused = f"training failed {self.failures} times in a row and is paused{why}"
             self._tell({"event": "paused", "reason": self.paused})
         else:
             self._tell({"event": "failed", "code": code, "failures": self.failures})
@@ -164,6 +169,7 @@ class TrainingSupervisor:
         except ValueError:
             return
         if isinstance(event, dict) and isinstance(event.get("event"), str):
+            self._reason = str(event.get("reason", "")) if event["event"] == "error" else ""
             self._tell(event)
 
     def _tell(self, event: dict[str, Any]) -> None:

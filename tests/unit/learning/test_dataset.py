@@ -7,7 +7,6 @@ import pytest
 from episodes_factory import PROMPT, episode
 from falcon_lsp.core.types import Diagnostic, Outcome, Prompt
 from falcon_lsp.learning.dataset import (
-    REDACTION_MARK,
     Reason,
     TrainingExample,
     build_example,
@@ -17,6 +16,7 @@ from falcon_lsp.learning.dataset import (
     prompt_ids,
     split_by_time,
 )
+from falcon_lsp.memory.redact import MARKER
 from falcon_lsp.model import fim
 
 
@@ -66,7 +66,7 @@ def test_tokens_that_only_spell_healed_characters_get_no_credit(encoding) -> Non
         ({"what": Outcome.SUPERSEDED}, Reason.NO_OUTCOME),
         ({"what": Outcome.IGNORED}, Reason.ZERO_REWARD),
         ({"model_id": "other"}, Reason.OTHER_MODEL),
-        ({"prompt": Prompt("a.py", f"key = '{REDACTION_MARK}'\nx = ", "")}, Reason.REDACTED),
+        ({"prompt": Prompt("a.py", f"key = '{MARKER}'\nx = ", "")}, Reason.REDACTED),
         ({"prompt": Prompt("a.py", "x = 1\n" * 200, "")}, Reason.TOO_LONG),
     ],
 )
@@ -136,7 +136,7 @@ def test_judgements_encode_text_as_the_middle_of_its_prompt(encoding) -> None:
     for judgement, text in zip(found, ("a - b", "a + b"), strict=True):
         ids = judgement.sequence.context + judgement.sequence.answer
         assert encoding.tokenizer.decode(ids).endswith(PROMPT.prefix + text)
-    stands = episode(stands=REDACTION_MARK + ">")
+    stands = episode(stands=MARKER + ">")
     assert judgements(stands, encoding) == []
 
 

@@ -1,0 +1,142 @@
+"""Training in the foreground, from the ledger or an exported log, and what there is to tell of it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from falcon_lsp.config import Config
+from falcon_lsp.core.cancellation import CancellationToken
+from falcon_lsp.core.paths import Busy, Store, locked, private_folder
+from falcon_lsp.learning.update import UpdateReport
+from falcon_lsp.learning.worker import BATCHES_PER_UPDATE, make_updater, trainer_lock, work
+from falcon_lsp.memory.ledger import Ledger, LedgerUnavailable
+from falcon_lsp.model.adapters import AdapterRegistry
+from falcon_lsp.model.engine import EngineError, Progress
+
+
+class TrainingError(Exception):
+    """Training could not begin; one sentence for the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingReport:
+    """What was learned. ``broken`` names lines of the log as ``file:line: reason``."""
+
+    updates: tuple[UpdateReport, ...]
+    broken: tuple[str, ...]
+    current: str
+
+    @property
+    def skipped(self) -> dict[str, int]:
+        """How many episodes taught nothing, by reason."""
+        answers = [answer for update in self.updates for answer in update.results.values()]
+        reasons = (answer.removeprefix("skipped:") for answer in answers if "skipped:" in answer)
+        return dict(Counter(reasons).most_common())
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return {
+            "current": self.current,
+            "episodes": sum(len(update.results) for update in self.updates),
+            "used": sum(update.used for update in self.updates),
+            "skipped": self.skipped,
+            "broken": list(self.broken),
+            "updates": [update.as_json() for update in self.updates],
+        }
+
+    def lines(self) -> list[str]:
+        """Return the report for a person, line by line."""
+        body = self.as_dict()
+        found = [f"{body['episodes']} episodes, {body['used']} learned from"]
+        found += [f"  {count} not used: {reason}" for reason, count in self.skipped.items()]
+        found += [f"  left out {place}" for place in self.broken]
+        for update in self.updates:
+            found += _update_lines(update)
+        return [*found, f"serving {self.current}"]
+
+
+def train_from_logs(
+    store: Store, config: Config, path: Path | None, progress: Progress
+) -> TrainingReport:
+    """Train on what waits in the ledger, or on the log at ``path``; raises `TrainingError`.
+
+    A log's events are not added to the user's own ledger. Episodes that a promoted adapter has
+    learned from are not learned from again.
+    """
+    batch = config.learning.batch_episodes * BATCHES_PER_UPDATE
+    try:
+        with locked(trainer_lock(store)), _opened(store, path) as (ledger, broken):
+            registry = AdapterRegistry(store.adapters)
+            registry.clean_temporaries()
+            listener = _Listener(progress, ledger.pending())
+            updater = make_updater(store, config, registry, listener)
+            updates = tuple(work(ledger, updater, 1, batch, listener, CancellationToken()))
+            progress("done", 1.0)
+            return TrainingReport(updates, broken, registry.current())
+    except Busy as error:
+        raise TrainingError("training is running already; try again when it is done") from error
+    except (EngineError, LedgerUnavailable) as error:
+        raise TrainingError(str(error)) from error
+
+
+@contextmanager
+def _opened(store: Store, path: Path | None) -> Iterator[tuple[Ledger, tuple[str, ...]]]:
+    """Open the user's ledger, or a temporary one that holds the log at ``path``."""
+    if path is None:
+        with closing(Ledger(store.ledger)) as ledger:
+            yield ledger, ()
+        return
+    with tempfile.TemporaryDirectory(dir=private_folder(store.cache), prefix="log-") as folder:
+        with closing(Ledger(Path(folder) / "ledger.sqlite3")) as ledger:
+            found = ledger.import_jsonl(path)
+            yield ledger, tuple(f"{path}:{line}: {reason}" for line, reason in found.skipped)
+
+
+class _Listener:
+    """Turns the worker's events into messages and a share of the episodes done."""
+
+    def __init__(self, progress: Progress, total: int) -> None:
+        self._progress, self._total = progress, max(1, total)
+        self._begun = self._done = 0
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        what = event["event"]
+        if what == "leased":
+            self._begun += event["episodes"]
+        elif what in ("promoted", "not_promoted"):
+            self._done = self._begun
+        self._progress(_message(event), min(0.99, self._done / self._total))
+
+
+def _message(event: dict[str, Any]) -> str:
+    what = event["event"]
+    if what == "model":
+        return str(event["message"])
+    if what == "phase":
+        return f"{event['phase']} …"
+    if what == "step":
+        return f"step {event['step'] + 1}: loss {event['loss']:.3f}, KL {event['kl']:.4f}"
+    return str(what).replace("_", " ")
+
+
+def _update_lines(update: UpdateReport) -> list[str]:
+    if update.verdict is None:
+        return [f"no adapter: {update.stopped}"]
+    verdict = update.verdict
+    decision = "promoted" if verdict.promoted else "set aside"
+    last = update.steps[-1]
+    return [
+        f"{update.adapter_id} {decision}: {len(update.steps)} steps, mean reward "
+        f"{update.mean_reward:+.3f}, last loss {last.loss:+.4f}, KL {verdict.kl:.4f}",
+        f"  later text: liked {verdict.liked_gain:+.4f} nats per token (90 % bound "
+        f"{verdict.liked_gain_bound:+.4f}, n={verdict.liked}), rejected "
+        f"{verdict.disliked_gain:+.4f} (n={verdict.disliked}); ordinary code "
+        f"{verdict.regression:+.2%} loss",
+        *(f"  {reason}" for reason in verdict.reasons),
+    ]

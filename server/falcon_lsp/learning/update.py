@@ -1,0 +1,213 @@
+"""One update: episodes in, a judged adapter version out. The same code in every process.
+
+Nothing becomes visible before `AdapterRegistry.publish`; whatever happens earlier leaves only a
+temporary folder, which the next run clears.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+
+from falcon_lsp.core.cancellation import CancellationToken
+from falcon_lsp.core.types import new_id
+from falcon_lsp.learning.dataset import (
+    Encoding,
+    Judgement,
+    Reason,
+    TrainingExample,
+    build_example,
+    judgements,
+    split_by_time,
+)
+from falcon_lsp.learning.gate import LEAST_LIKED, Verdict, judge
+from falcon_lsp.learning.measurement import measure
+from falcon_lsp.learning.policy_model import PolicyModel
+from falcon_lsp.learning.regression import regression_set
+from falcon_lsp.learning.trainer import Recipe, StepStats, train
+from falcon_lsp.memory.episodes import Episode
+from falcon_lsp.model.adapters import (
+    BASE,
+    PROMOTED,
+    SET_ASIDE,
+    AdapterManifest,
+    AdapterRefused,
+    AdapterRegistry,
+)
+from falcon_lsp.model.loader import ModelFiles
+from falcon_lsp.model.tokenizer import CodeTokenizer
+
+HELD_OUT_SHARE = 0.2
+Emit = Callable[[dict[str, Any]], None]
+"""Called with small JSON objects that have an ``event``: phases, steps, the verdict."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdateReport:
+    """What one update did. ``results`` has the queue's answer for every episode it was given.
+
+    ``adapter_id`` is empty when there was nothing to train on.
+    """
+
+    results: dict[str, str]
+    adapter_id: str = ""
+    parent: str = BASE
+    used: int = 0
+    mean_reward: float = 0.0
+    steps: tuple[StepStats, ...] = ()
+    stopped: str = ""
+    verdict: Verdict | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON without the episodes' ids."""
+        return {
+            "adapter_id": self.adapter_id,
+            "parent": self.parent,
+            "used": self.used,
+            "mean_reward": self.mean_reward,
+            "steps": [asdict(step) for step in self.steps],
+            "stopped": self.stopped,
+            "verdict": self.verdict.as_json() if self.verdict else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """An update's episodes, sorted: what to train on, what to judge by, and the rest's reasons."""
+
+    examples: list[TrainingExample] = field(default_factory=list)
+    held_out: list[Judgement] = field(default_factory=list)
+    skipped: dict[str, Reason] = field(default_factory=dict)
+
+
+class Updater:
+    """Trains versions of one base model into one registry."""
+
+    def __init__(
+        self,
+        registry: AdapterRegistry,
+        files: ModelFiles,
+        *,
+        threads: int,
+        keep: int,
+        recipe: Recipe | None = None,
+    ) -> None:
+        self._registry, self._files, self._keep = registry, files, keep
+        self._recipe = recipe or Recipe()
+        tokenizer = CodeTokenizer.from_folder(files.folder)
+        self._encoding = Encoding(tokenizer, files.fim, files.model_id)
+        torch.set_num_threads(threads)
+
+    def run(
+        self, episodes: Sequence[Episode], emit: Emit, token: CancellationToken
+    ) -> UpdateReport:
+        """Train on the older episodes, judge on the newest, publish; raises `Cancelled`."""
+        material = sort_out(episodes, self._encoding, self._learned())
+        if not material.examples:
+            return UpdateReport(_results(material.skipped), stopped="nothing to train on")
+        parent = self._registry.current(self._files.sha256)
+        folder = self._locate(parent)
+        emit({"event": "phase", "phase": "loading"})
+        model = PolicyModel(self._files.folder, folder, self._recipe.shape, self._recipe.seed)
+        emit({"event": "phase", "phase": "training", "episodes": len(material.examples)})
+        run = train(
+            model,
+            material.examples,
+            self._locate,
+            self._recipe,
+            lambda step: emit({"event": "step", **asdict(step)}),
+            token,
+        )
+        skipped = material.skipped | run.skipped
+        if not run.steps:
+            return UpdateReport(_results(skipped), parent=parent, stopped=run.stopped)
+        emit({"event": "phase", "phase": "gate", "held_out": len(material.held_out)})
+        measured = measure(
+            model, folder, material.held_out, regression_set(), self._encoding, token
+        )
+        manifest = AdapterManifest(
+            new_id("adp"),
+            self._files.sha256,
+            parent,
+            completion_ids=tuple(example.completion_id for example in run.used),
+        )
+        report = UpdateReport(
+            _results(skipped) | dict.fromkeys(manifest.completion_ids, f"trained:{manifest.id}"),
+            manifest.id,
+            parent,
+            len(run.used),
+            fmean(example.reward.total for example in run.used),
+            run.steps,
+            run.stopped,
+            judge(measured, self._recipe.seed),
+        )
+        self._publish(model, manifest, report)
+        return report
+
+    def _publish(self, model: PolicyModel, manifest: AdapterManifest, report: UpdateReport) -> None:
+        """Write the version with its verdict; weights that would not verify are not kept."""
+        assert report.verdict is not None  # noqa: S101 - for the type checker: it was just judged
+        temporary = self._registry.new_temporary()
+        try:
+            model.save(temporary, self._files.model_id)
+            self._registry.publish(temporary, _judged(manifest, report, report.verdict))
+        except AdapterRefused:
+            if report.verdict.finite:
+                raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+        self._registry.prune(self._keep)
+
+    def _locate(self, adapter_id: str) -> Path | None:
+        """Return the verified folder of an adapter; `LookupError` when it cannot be used."""
+        if adapter_id == BASE:
+            return None
+        try:
+            return self._registry.verify(adapter_id, self._files.sha256).path
+        except AdapterRefused as error:
+            raise LookupError(adapter_id) from error
+
+    def _learned(self) -> frozenset[str]:
+        """Return what promoted versions learned from: a kill may come between publish and ack."""
+        promoted = (m for m in self._registry.list() if m.status == PROMOTED)
+        return frozenset(one for manifest in promoted for one in manifest.completion_ids)
+
+
+def sort_out(episodes: Sequence[Episode], encoding: Encoding, learned: frozenset[str]) -> Material:
+    """Hold out the newest episodes and build examples of the others."""
+    material = Material()
+    since = split_by_time(episodes, HELD_OUT_SHARE, LEAST_LIKED)
+    for episode in sorted(episodes, key=lambda one: (one.time, one.completion_id)):
+        found: TrainingExample | Reason
+        if episode.completion_id in learned:
+            found = Reason.LEARNED
+        elif episode.time >= since:
+            material.held_out.extend(judgements(episode, encoding))
+            found = Reason.HELD_OUT
+        else:
+            found = build_example(episode, encoding)
+        if isinstance(found, Reason):
+            material.skipped[episode.completion_id] = found
+        else:
+            material.examples.append(found)
+    return material
+
+
+def _judged(manifest: AdapterManifest, report: UpdateReport, verdict: Verdict) -> AdapterManifest:
+    return replace(
+        manifest,
+        metrics=report.as_json(),
+        verdict="better than its parent" if verdict.promoted else "not shown to be better",
+        reasons=verdict.reasons,
+        status=PROMOTED if verdict.promoted else SET_ASIDE,
+    )
+
+
+def _results(skipped: dict[str, Reason]) -> dict[str, str]:
+    return {completion_id: f"skipped:{reason}" for completion_id, reason in skipped.items()}

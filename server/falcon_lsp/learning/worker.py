@@ -1,0 +1,183 @@
+"""The trainer's process: takes finished episodes, publishes judged adapters, leaves.
+
+``python -m falcon_lsp.learning.worker`` says what it does as JSON lines on its standard output. A
+kill at any point loses nothing: jobs are only leased until an adapter is published, the lease runs
+out, and what was published before the kill is recognised and not learned twice.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from falcon_lsp.config import Config, from_client_options
+from falcon_lsp.core.cancellation import CancellationToken, Cancelled
+from falcon_lsp.core.paths import Busy, Store, locked
+from falcon_lsp.core.types import new_id
+from falcon_lsp.learning.dataset import Reason
+from falcon_lsp.learning.update import Emit, Updater, UpdateReport
+from falcon_lsp.memory.ledger import Ledger, LedgerUnavailable
+from falcon_lsp.model.adapters import AdapterRegistry
+from falcon_lsp.model.engine import EngineError
+from falcon_lsp.model.loader import resolve_model
+
+logger = logging.getLogger(__name__)
+
+LEASE_SECONDS = 600.0
+"""After a kill, how long its episodes wait. A living worker may take longer: while it holds the
+trainer's lock nobody else leases, and a job stays its own until somebody does."""
+BATCHES_PER_UPDATE = 2
+"""An update takes up to so many batches at once when the queue is long: the gate sees more."""
+
+
+def work(
+    ledger: Ledger,
+    updater: Updater,
+    least: int,
+    most: int,
+    emit: Emit,
+    token: CancellationToken,
+) -> Iterator[UpdateReport]:
+    """Update as long as ``least`` episodes wait, ``most`` at a time, oldest first.
+
+    Raises `Cancelled` after putting the batch back; any other error counts against the batch.
+    """
+    owner = new_id("trainer")
+    while ledger.pending() >= least:
+        jobs = ledger.lease(owner, most, LEASE_SECONDS)
+        if not jobs:
+            return
+        ids = [job.completion_id for job in jobs]
+        emit({"event": "leased", "episodes": len(ids), "tries": max(job.tries for job in jobs)})
+        try:
+            known = [ledger.episode(completion_id) for completion_id in ids]
+            report = updater.run([one for one in known if one is not None], emit, token)
+        except Cancelled:
+            ledger.release(owner, ids)
+            raise
+        except Exception as error:
+            ledger.release(owner, ids, type(error).__name__)
+            raise
+        forgotten = dict.fromkeys(ids, f"skipped:{Reason.FORGOTTEN}")
+        ledger.ack(owner, forgotten | report.results)
+        emit(_outcome(report))
+        yield report
+
+
+def serve(store: Store, config: Config, emit: Emit, token: CancellationToken) -> int:
+    """Work through the queue of ``store``; returns the exit code."""
+    batch = config.learning.batch_episodes
+    try:
+        with locked(trainer_lock(store)), closing(Ledger(store.ledger)) as ledger:
+            registry = AdapterRegistry(store.adapters)
+            registry.clean_temporaries()
+            if ledger.pending() >= batch:
+                updater = make_updater(store, config, registry, emit)
+                for _ in work(ledger, updater, batch, batch * BATCHES_PER_UPDATE, emit, token):
+                    token.check()
+    except Busy:
+        emit({"event": "busy"})
+    except Cancelled:
+        emit({"event": "cancelled"})
+        return 0
+    except (EngineError, LedgerUnavailable) as error:
+        emit({"event": "error", "reason": str(error)})
+        return 1
+    except Exception as error:
+        logger.exception("training failed")
+        emit({"event": "error", "reason": f"training failed ({type(error).__name__})"})
+        return 1
+    emit({"event": "done"})
+    return 0
+
+
+def make_updater(store: Store, config: Config, registry: AdapterRegistry, emit: Emit) -> Updater:
+    """Return the updater of the model that the server serves; raises `EngineError` without one."""
+
+    def progress(message: str, share: float) -> None:
+        emit({"event": "model", "message": message, "share": share})
+
+    files = resolve_model(config, store, progress)
+    return Updater(
+        registry, files, threads=config.learning.threads, keep=config.learning.keep_adapters
+    )
+
+
+def trainer_lock(store: Store) -> Path:
+    """Return the lock that whoever trains in ``store`` holds: one at a time."""
+    return store.locks / "trainer.lock"
+
+
+def lower_priority() -> None:
+    """Give way to everything else on the machine, as far as the platform allows."""
+    process = psutil.Process()
+    with contextlib.suppress(psutil.Error, OSError):
+        process.nice(psutil.IDLE_PRIORITY_CLASS if sys.platform == "win32" else 19)
+    with contextlib.suppress(psutil.Error, OSError, AttributeError):
+        process.ionice(
+            psutil.IOPRIO_VERYLOW if sys.platform == "win32" else psutil.IOPRIO_CLASS_IDLE
+        )
+
+
+def leave_when_told(token: CancellationToken, supervised: bool) -> None:
+    """Cancel ``token`` at SIGTERM, and when the parent closes our standard input or dies."""
+    signal.signal(signal.SIGTERM, lambda _number, _frame: token.cancel())
+    if supervised:
+        threading.Thread(target=_await_end_of_input, args=(token,), daemon=True).start()
+
+
+def _await_end_of_input(token: CancellationToken) -> None:
+    while os.read(sys.stdin.fileno(), 4096):
+        pass
+    token.cancel()
+
+
+def _outcome(report: UpdateReport) -> dict[str, Any]:
+    verdict = report.verdict
+    return {
+        "event": "promoted" if verdict and verdict.promoted else "not_promoted",
+        "adapter_id": report.adapter_id,
+        "used": report.used,
+        "reasons": list(verdict.reasons) if verdict else [report.stopped],
+    }
+
+
+def _print_line(event: dict[str, Any]) -> None:
+    """Write one protocol line; a parent that is gone is noticed by its closed pipe elsewhere."""
+    with contextlib.suppress(OSError):
+        sys.stdout.write(json.dumps(event) + "\n")
+        sys.stdout.flush()
+
+
+def main() -> int:
+    """Parse the supervisor's arguments and work; see ``--help``."""
+    parser = argparse.ArgumentParser(description="falcon-lsp's background trainer")
+    parser.add_argument("--data-dir", default="", help="folder of the ledger and adapters")
+    parser.add_argument("--cache-dir", default="", help="folder of converted models")
+    parser.add_argument("--options", default="{}", help="the server's settings as JSON")
+    parser.add_argument(
+        "--supervised", action="store_true", help="leave when standard input is closed"
+    )
+    arguments = parser.parse_args()
+    config, _ = from_client_options(json.loads(arguments.options))
+    token = CancellationToken()
+    lower_priority()
+    leave_when_told(token, arguments.supervised)
+    store = Store.default(arguments.data_dir, arguments.cache_dir)
+    return serve(store, config, _print_line, token)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,180 @@
+"""The supervisor with stand-in workers: when they start, what is heard, what a failure does."""
+
+from __future__ import annotations
+
+import json
+import queue
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from falcon_lsp.config import Config, from_client_options
+from falcon_lsp.core.paths import Store
+from falcon_lsp.learning.supervisor import MOST_FAILURES, TrainingSupervisor
+
+SAY = "import json, sys; say = lambda **e: print(json.dumps(e), flush=True);"
+WAIT_FOR_END = "say(event='ready'); sys.stdin.read(); say(event='left')"
+
+
+class Bench:
+    """A supervisor whose worker is a line of Python, and the events it told."""
+
+    def __init__(self, folder: Path, script: str, pending: int = 9, **options: Any) -> None:
+        self.heard: queue.Queue[dict[str, Any]] = queue.Queue()
+        self.pending = pending
+        self.config, problems = from_client_options(
+            {"learning": {"batchEpisodes": 4, "idleSeconds": 5, **options}}
+        )
+        assert problems == []
+        self.supervisor = TrainingSupervisor(
+            Store(folder / "data", folder / "cache"),
+            self._config,
+            lambda: self.pending,
+            self.heard.put,
+            command=(sys.executable, "-c", SAY + script),
+            first_backoff=0.01,
+        )
+
+    def _config(self) -> Config:
+        return self.config
+
+    def next(self) -> dict[str, Any]:
+        return self.heard.get(timeout=20)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Any]:
+    made: list[Bench] = []
+
+    def make(script: str, **options: Any) -> Bench:
+        made.append(Bench(tmp_path, script, **options))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.supervisor.close()
+
+
+def test_what_the_worker_says_is_passed_on_and_noise_is_not(bench) -> None:
+    one = bench("print('noise'); print('[1]'); say(event='promoted', adapter_id='adp-1')")
+    one.supervisor.idle(5.0)
+    assert one.next() == {"event": "promoted", "adapter_id": "adp-1"}
+    assert one.supervisor.status()["last"]["event"] == "promoted"
+    assert one.supervisor.status()["paused"] == ""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "pending", "options"),
+    [(4.9, 9, {}), (60.0, 3, {}), (60.0, 9, {"enable": False})],
+)
+def test_nothing_starts_without_quiet_enough_episodes_and_consent(
+    bench, seconds, pending, options
+) -> None:
+    one = bench("say(event='started')", pending=pending, **options)
+    one.supervisor.idle(seconds)
+    one.supervisor.close()
+    assert one.heard.empty()
+
+
+def test_the_worker_gets_the_folders_and_the_settings(bench, tmp_path) -> None:
+    one = bench("say(event='arguments', given=sys.argv[1:])", threads=3)
+    one.supervisor.idle(9.0)
+    given = one.next()["given"]
+    assert given[:4] == [
+        "--data-dir", str(tmp_path / "data"), "--cache-dir", str(tmp_path / "cache"),
+    ]  # fmt: skip
+    config, problems = from_client_options(json.loads(given[given.index("--options") + 1]))
+    assert problems == []
+    assert (config.learning.batch_episodes, config.learning.threads) == (4, 3)
+    assert "--supervised" in given
+
+
+def test_only_one_worker_runs(bench) -> None:
+    one = bench(WAIT_FOR_END)
+    one.supervisor.idle(9.0)
+    assert one.next()["event"] == "ready"
+    one.supervisor.idle(9.0)
+    assert one.supervisor.running
+    assert "running already" in one.supervisor.train_now()
+    assert len(children(one)) == 1
+
+
+def test_closing_lets_the_worker_leave_by_itself(bench) -> None:
+    one = bench(WAIT_FOR_END)
+    one.supervisor.idle(9.0)
+    one.next()
+    one.supervisor.close()
+    assert one.next()["event"] == "left"
+    assert not one.supervisor.running
+    assert children(one) == []
+
+
+def test_repeated_failure_pauses_until_asked(bench) -> None:
+    one = bench("say(event='error', reason='no model'); sys.exit(1)")
+    one.supervisor.idle(9.0)
+    told = [one.next() for _ in range(2 * MOST_FAILURES)]
+    assert [event["event"] for event in told] == ["error", "failed"] * 2 + ["error", "paused"]
+    assert "no model" in told[-1]["reason"]
+    assert one.supervisor.paused
+    one.supervisor.idle(99.0)
+    assert one.heard.empty()
+    assert "has started" in one.supervisor.train_now()
+    assert one.next()["event"] == "error"
+
+
+def test_success_clears_the_count_and_a_rest_follows(bench, tmp_path) -> None:
+    flag = tmp_path / "flag"
+    one = bench(
+        f"import os; p = {str(flag)!r}; first = not os.path.exists(p); open(p, 'w').close();"
+        "say(event='run'); sys.exit(1 if first else 0)"
+    )
+    one.supervisor.idle(9.0)
+    assert [one.next()["event"] for _ in range(3)] == ["run", "failed", "run"]
+    assert one.supervisor._queue.wait_idle(10)
+    assert one.supervisor.failures == 0
+    one.supervisor.idle(99.0)
+    assert one.supervisor._queue.wait_idle(10)
+    assert one.heard.empty()
+
+
+@pytest.mark.parametrize(
+    ("pending", "options", "answer"),
+    [
+        (3, {}, "Not enough to learn from yet: 3 of 4 episodes."),
+        (9, {"enable": False}, "switched off"),
+        (9, {}, "Training on 9 episodes has started."),
+    ],
+)
+def test_training_on_request_answers_in_a_sentence(bench, pending, options, answer) -> None:
+    assert answer in bench("pass", pending=pending, **options).supervisor.train_now()
+
+
+def test_a_listener_that_fails_does_not_stop_training(bench, tmp_path) -> None:
+    one = bench("say(event='a'); say(event='b')")
+    one.supervisor._on_event = lambda event: one.heard.put(event) or 1 / 0
+    one.supervisor.idle(9.0)
+    assert [one.next()["event"], one.next()["event"]] == ["a", "b"]
+
+
+def test_importing_the_supervisor_loads_nothing_heavy() -> None:
+    script = (
+        "import sys, falcon_lsp.learning.supervisor;"
+        "print([m for m in ('torch', 'transformers', 'peft', 'numpy') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def children(one: Bench) -> list[psutil.Process]:
+    return [
+        child
+        for child in psutil.Process().children()
+        if child.status() != psutil.STATUS_ZOMBIE and "--supervised" in child.cmdline()
+    ]
