@@ -90,6 +90,12 @@ def atomic_write(path: Path, content: bytes) -> None:
     fsync_folder(path.parent)
 
 
+def fsync_file(path: Path) -> None:
+    """Make a file's content durable."""
+    with path.open("rb+") as file:  # Windows flushes only what is open for writing
+        os.fsync(file.fileno())
+
+
 def fsync_folder(path: Path) -> None:
     """Make renames inside ``path`` durable; a no-op where folders cannot be opened (Windows)."""
     if os.name == "nt":

@@ -32,6 +32,8 @@ class GenerationParams:
 class Generation:
     """What came out: ``token_ids`` and ``logprobs`` have one entry per sampled token.
 
+    A mark with which the model ended its answer was sampled too and is the last of them.
+
     ``text`` starts exactly at the cursor. ``finish`` is ``stop`` (the model ended), ``line`` (the
     line ended), ``length`` or ``deadline`` (cut short). ``healed_chars`` counts the characters
     before the cursor that the first tokens spell again (token healing). ``cached_tokens`` of the
@@ -55,6 +57,10 @@ class Engine(Protocol):
     @property
     def model_id(self) -> str:
         """Name of the base weights, for example ``smollm2-135m-falcon``."""
+
+    @property
+    def base_sha256(self) -> str:
+        """Identity of the base weights: an adapter fits only those that it was trained on."""
 
     @property
     def adapter_id(self) -> str:

@@ -1,0 +1,122 @@
+"""An engine without weights: it copies what followed the same text before.
+
+Deterministic and instant. For tests, and for trying everything around a model without one.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from itertools import count
+from pathlib import Path
+
+from falcon_lsp.core.cancellation import CancellationToken, DeadlineExceeded
+from falcon_lsp.core.types import Prompt
+from falcon_lsp.model.engine import Generation, GenerationParams
+
+_LONGEST_MATCH, _SHORTEST_MATCH = 64, 3
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
+_NAME = re.compile(r"[A-Za-z_]\w*")
+_BLOCK = re.compile(
+    r"\s*(async |class |def |elif |else\b|except\b|finally\b|for |if |try\b|while |with )"
+)
+
+
+class FakeEngine:
+    """Tokens are UTF-8 bytes; each is as likely as the length of the match makes it.
+
+    ``token_seconds`` passes before each token. ``calls`` counts generations; ``warmed``
+    lists the paths that `warm` was given, ``adapters`` what `load_adapter` was.
+    """
+
+    def __init__(self, *, token_seconds: float = 0.0, model_id: str = "fake") -> None:
+        self.model_id = model_id
+        self.adapter_id = "base"
+        self.base_sha256 = model_id
+        self.token_seconds = token_seconds
+        self.calls = 0
+        self.warmed: list[str] = []
+        self.adapters: list[tuple[Path | None, str]] = []
+
+    def generate(
+        self, prompt: Prompt, params: GenerationParams, token: CancellationToken
+    ) -> Generation:
+        """Continue the prefix; sampling parameters other than the bounds do not matter."""
+        self.calls += 1
+        started = time.perf_counter()
+        text, matched = _continuation(prompt)
+        text, finish = _cut(text, params, fresh_line=prompt.prefix.endswith("\n"))
+        said = bytearray()
+        try:
+            for byte in text.encode("utf-8", "replace"):
+                self._wait(token)
+                said.append(byte)
+            self._wait(token)
+        except DeadlineExceeded:
+            finish = "deadline"
+        return Generation(
+            text=said.decode("utf-8", "ignore"),
+            token_ids=tuple(said),
+            logprobs=(-1.0 / (1 + matched),) * len(said),
+            finish=finish,
+            prompt_tokens=len(prompt.prefix) + len(prompt.suffix),
+            decode_ms=(time.perf_counter() - started) * 1e3,
+        )
+
+    def warm(self, prompt: Prompt, token: CancellationToken) -> None:
+        """Note the prompt's path; there is nothing to warm."""
+        token.check()
+        self.warmed.append(prompt.path)
+
+    def load_adapter(self, adapter: Path | None, adapter_id: str) -> None:
+        """Note the adapter; it changes nothing."""
+        self.adapters.append((adapter, adapter_id))
+        self.adapter_id = adapter_id
+
+    def _wait(self, token: CancellationToken) -> None:
+        token.check()
+        if self.token_seconds:
+            time.sleep(min(self.token_seconds, token.remaining))
+
+
+def _continuation(prompt: Prompt) -> tuple[str, int]:
+    """Return what followed the longest earlier occurrence of the prefix's end, and its length."""
+    context = "".join(snippet.text for snippet in prompt.snippets) + prompt.prefix
+    best, at = 0, 0
+    for length in count(_SHORTEST_MATCH):
+        end = context[len(context) - length :]
+        found = context.rfind(end, 0, len(context) - 1) if length <= len(prompt.prefix) else -1
+        if found < 0 or length > _LONGEST_MATCH:
+            break
+        best, at = length, found + length
+    if best and context[at:].strip():
+        return context[at:], best
+    return _guess(prompt.prefix), 0
+
+
+def _guess(prefix: str) -> str:
+    """Return a small plausible end of the current line: close brackets, open a block, a name."""
+    line = prefix.rpartition("\n")[2]
+    open_brackets: list[str] = []
+    for character in line:
+        if character in _CLOSING:
+            open_brackets.append(_CLOSING[character])
+        elif open_brackets and character == open_brackets[-1]:
+            open_brackets.pop()
+    closing = "".join(reversed(open_brackets))
+    if _BLOCK.match(line) and not line.rstrip().endswith(":"):
+        return closing + ":"
+    if closing:
+        return closing
+    names = _NAME.findall(prefix[: len(prefix) - len(line)])
+    return names[-1] if names else "pass"
+
+
+def _cut(text: str, params: GenerationParams, *, fresh_line: bool) -> tuple[str, str]:
+    finish = "stop"
+    if params.single_line:
+        skipped = len(text) - len(text.lstrip("\n")) if fresh_line else 0
+        if (end := text.find("\n", skipped)) >= 0:
+            text, finish = text[:end], "line"
+    kept = text.encode("utf-8", "replace")[: params.max_tokens].decode("utf-8", "ignore")
+    return kept, finish if len(kept) == len(text) else "length"

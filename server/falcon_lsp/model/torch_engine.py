@@ -1,0 +1,144 @@
+"""The engine that runs on PyTorch: every family that transformers knows, on CPU, CUDA or MPS."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, DynamicCache
+
+from falcon_lsp.core.cancellation import CancellationToken
+from falcon_lsp.core.types import Prompt
+from falcon_lsp.model import merge
+from falcon_lsp.model.decoding import Logits
+from falcon_lsp.model.engine import EngineError, Generation, GenerationParams
+from falcon_lsp.model.generation import Generator
+from falcon_lsp.model.loader import ModelFiles
+from falcon_lsp.model.tokenizer import CodeTokenizer
+
+logger = logging.getLogger(__name__)
+
+
+def best_device() -> str:
+    """Return the fastest device of this machine: ``cuda``, ``mps`` or ``cpu``."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def best_dtype(device: str) -> torch.dtype:
+    """Return bfloat16, except on processors that would have to emulate it."""
+    if device == "cpu" and not torch.ops.mkldnn._is_mkldnn_bf16_supported():  # noqa: SLF001 - torch has no public name for it
+        return torch.float32
+    return torch.bfloat16
+
+
+class TorchModel:
+    """A transformers model and its key-value cache, one sequence at a time."""
+
+    def __init__(self, folder: Path, device: str, dtype: torch.dtype) -> None:
+        self._model = AutoModelForCausalLM.from_pretrained(
+            folder, dtype=dtype, use_safetensors=True, trust_remote_code=False,
+            local_files_only=True,
+        ).to(device).eval()  # fmt: skip
+        self._parameters = dict(self._model.named_parameters())
+        self._device = device
+        self.truncate(0)
+
+    @property
+    def context_length(self) -> int:
+        """Most tokens that the model was made to read."""
+        return int(getattr(self._model.config, "max_position_embeddings", 0) or 2**31)
+
+    def feed(self, ids: Sequence[int]) -> Logits:
+        """Append ``ids`` to the cache; return the logits ``(V,)`` of what follows, in fp32."""
+        batch = torch.tensor([ids], device=self._device)
+        with torch.inference_mode():
+            output = self._model(
+                input_ids=batch, past_key_values=self._cache, use_cache=True, logits_to_keep=1
+            )
+        logits: Logits = output.logits[0, -1].float().cpu().numpy().astype(np.float32, copy=False)
+        return logits
+
+    def truncate(self, length: int) -> None:
+        """Forget all but the first ``length`` tokens.
+
+        The cache is made without the model's configuration: a sliding window then hides old
+        tokens instead of dropping them, so that any length can be gone back to.
+        """
+        if length == 0:
+            self._cache = DynamicCache()
+        elif (surplus := self._cache.get_seq_length() - length) > 0:
+            self._cache.crop(-surplus)
+
+    def replace(self, weights: Mapping[str, Tensor]) -> None:
+        """Overwrite parameters in place; raises `EngineError` before the first when one is odd."""
+        for name, value in weights.items():
+            if name not in self._parameters or self._parameters[name].shape != value.shape:
+                raise EngineError(f"The adapter does not fit the model ({name}): roll it back.")
+        with torch.no_grad():
+            for name, value in weights.items():
+                self._parameters[name].copy_(value)
+
+
+class TorchEngine:
+    """Serves one model. `load_adapter` may be called from another thread than `generate`."""
+
+    def __init__(
+        self,
+        files: ModelFiles,
+        *,
+        threads: int = 0,
+        device: str = "auto",
+        dtype: torch.dtype | None = None,
+    ) -> None:
+        if threads:
+            torch.set_num_threads(threads)
+        device = best_device() if device == "auto" else device
+        dtype = dtype or best_dtype(device)
+        started = time.perf_counter()
+        self._model = TorchModel(files.folder, device, dtype)
+        tokenizer = CodeTokenizer.from_folder(files.folder)
+        self._generator = Generator(self._model, tokenizer, files.fim)
+        self._base = merge.BaseWeights(files.folder)
+        self._merged: frozenset[str] = frozenset()
+        self._serving = threading.Lock()
+        self.model_id = files.model_id
+        self.base_sha256 = files.sha256
+        self.adapter_id = "base"
+        seconds = time.perf_counter() - started
+        logger.info("loaded %s on %s as %s in %.1f s", files.model_id, device, dtype, seconds)
+
+    def generate(
+        self, prompt: Prompt, params: GenerationParams, token: CancellationToken
+    ) -> Generation:
+        """Fill in the middle of ``prompt``; see `falcon_lsp.model.engine.Engine`."""
+        with self._serving:
+            return self._generator.generate(prompt, params, token)
+
+    def warm(self, prompt: Prompt, token: CancellationToken) -> None:
+        """Prefill ``prompt``, so that the next question near it is fast."""
+        with self._serving:
+            self._generator.warm(prompt, token)
+
+    def load_adapter(self, adapter: Path | None, adapter_id: str) -> None:
+        """Merge the adapter in a verified folder into the base's weights (None: the base again).
+
+        The merge (fp32, from the base on disk) happens beside running requests; only the copy of
+        finished weights waits for them. When anything is wrong, `EngineError` is raised and the
+        weights stay as they were.
+        """
+        lora = merge.read_lora(adapter) if adapter else merge.Lora()
+        names = self._merged | lora.names
+        weights = {name: lora.merged(name, self._base.read(name)) for name in sorted(names)}
+        with self._serving:
+            self._model.replace(weights)
+            self._generator.reset()
+            self._merged = lora.names
+            self.adapter_id = adapter_id
