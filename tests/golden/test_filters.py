@@ -17,11 +17,11 @@ BY_NAME = {each.__name__: (each,) for each in LIST} | {"whole_list": LIST}
 
 
 def cases() -> list[Any]:
-    found = []
-    for file in sorted(FOLDER.glob("*.toml")):
-        for case in tomllib.loads(file.read_text(encoding="utf-8"))["case"]:
-            found.append(pytest.param(file.stem, case, id=f"{file.stem}: {case['name']}"))
-    return found
+    return [
+        pytest.param(file.stem, case, id=f"{file.stem}: {case['name']}")
+        for file in sorted(FOLDER.glob("*.toml"))
+        for case in tomllib.loads(file.read_text(encoding="utf-8"))["case"]
+    ]
 
 
 @pytest.mark.parametrize(("filters", "case"), cases())

@@ -29,6 +29,7 @@ _MAX_AUTO_CLOSED: Final = 3
 class _Place:
     """Where a suggestion was offered; texts as hashes, so that no entry keeps a document alive."""
 
+    workspace: str
     uri: str
     offset: int
     before: int
@@ -45,7 +46,13 @@ class SuggestionCache:
 
     def add(self, request: CompletionRequest, suggestions: tuple[Suggestion, ...]) -> None:
         """Remember what was offered for ``request``; the oldest offer makes room."""
-        place = _Place(request.uri, request.offset, hash(request.prefix), hash(request.suffix))
+        place = _Place(
+            request.workspace,
+            request.uri,
+            request.offset,
+            hash(request.prefix),
+            hash(request.suffix),
+        )
         with self._lock:
             self._entries[place] = suggestions
             self._entries.move_to_end(place)
@@ -58,11 +65,11 @@ class SuggestionCache:
         ``refused`` is asked about each offer as it was made, with the text before it.
         """
         with self._lock:
-            entries = [item for item in self._entries.items() if item[0].uri == request.uri]
+            entries = list(self._entries.items())
         for place, suggestions in reversed(entries):
             typed = request.text[place.offset : request.offset]
             begun = [each for each in suggestions if _continues(each.text, typed)]
-            if place.offset > request.offset or not begun or not _same_place(place, request):
+            if not begun or not _same_place(place, request):
                 continue
             before = request.text[: place.offset]
             begun = [s for s in begun if not refused(request.workspace, before, s.text)]
@@ -89,7 +96,9 @@ def _continues(text: str, typed: str) -> bool:
 
 def _same_place(place: _Place, request: CompletionRequest) -> bool:
     """Whether the text around is the same, but for closers that the editor put in by itself."""
-    if hash(request.text[: place.offset]) != place.before:
+    if (place.uri, place.workspace) != (request.uri, request.workspace):
+        return False
+    if place.offset > request.offset or hash(request.text[: place.offset]) != place.before:
         return False
     for closed in range(_MAX_AUTO_CLOSED + 1):
         if hash(request.text[request.offset + closed :]) == place.after:

@@ -1,0 +1,71 @@
+"""Copies: the rest of the line after the longest match."""
+
+from completion_samples import at
+from falcon_lsp.completion.candidates import MAX_PLACES, MIN_MATCH, copy_candidate, from_generation
+from falcon_lsp.model.engine import Generation
+
+OTHER = "settings = load_settings(path)\nlogger = logging.getLogger(__name__)\n"
+
+
+def test_a_line_of_another_open_file_is_copied() -> None:
+    found = copy_candidate(at("import logging\n\nlogger = logging.‸"), [OTHER])
+    assert found is not None
+    assert (found.text, found.source) == ("getLogger(__name__)", "copy")
+    assert found.matched == len("\nlogger = logging.")
+    assert found.mean_logprob is None
+
+
+def test_the_longest_match_wins() -> None:
+    text = "for item in items_of(a):\n    x = 1\nwhile True:\n    for item in items_of(b):\n"
+    found = copy_candidate(at(text + "while True:\n    for item in items_of(‸"), [])
+    assert found is not None
+    assert found.text == "b):"
+
+
+def test_the_text_after_the_cursor_is_searched_too() -> None:
+    found = copy_candidate(at("first = make_widget(‸\nfirst = make_widget(colour)\n"), [])
+    assert found is not None
+    assert found.text == "colour)"
+
+
+def test_a_shorter_match_is_no_candidate() -> None:
+    key = "abcdefghijklmnop"[: MIN_MATCH - 1]
+    assert copy_candidate(at(f"-{key}‸"), [f"+{key} = rest"]) is None
+
+
+def test_white_space_is_no_match() -> None:
+    blank = "\n" + " " * 30
+    assert copy_candidate(at(f"x = 1{blank}‸"), [f"y = 2{blank}z = 3"]) is None
+
+
+def test_a_match_at_the_end_of_a_line_has_nothing_to_copy() -> None:
+    assert copy_candidate(at("value = compute_all()‸"), ["value = compute_all()\n"]) is None
+
+
+def test_crlf_is_not_copied() -> None:
+    found = copy_candidate(at("logger = logging.‸"), [OTHER.replace("\n", "\r\n")])
+    assert found is not None
+    assert found.text == "getLogger(__name__)"
+
+
+def test_of_equally_long_matches_the_nearest_is_taken() -> None:
+    rows = "call_the_function(1)\n" * 5 + "call_the_function(2)\n"
+    found = copy_candidate(at(rows + "call_the_function(‸"), [])
+    assert found is not None
+    assert found.text == "2)"
+
+
+def test_in_a_text_full_of_matches_only_the_nearest_places_are_looked_at() -> None:
+    rows = "call_the_function(1)\n" * MAX_PLACES
+    longer = "unlike any other\ncall_the_function(7)\n"
+    found = copy_candidate(at(longer + rows + "unlike any other\ncall_the_function(‸"), [])
+    assert found is not None
+    assert found.text == "1)"
+
+
+def test_a_candidate_keeps_what_was_sampled() -> None:
+    generation = Generation("ab", (1, 2), (-0.5, -1.5), "line", healed_chars=3)
+    candidate = from_generation(generation, "model", "adapter")
+    assert candidate.mean_logprob == -1.0
+    assert (candidate.token_ids, candidate.healed_chars) == ((1, 2), 3)
+    assert (candidate.model_id, candidate.adapter_id) == ("model", "adapter")

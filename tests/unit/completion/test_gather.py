@@ -1,0 +1,97 @@
+"""Text from other places: chosen, deduplicated, inside its budget."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from completion_samples import CURSOR, at
+from falcon_lsp.completion import context
+from falcon_lsp.completion.context import cost, gather
+from falcon_lsp.completion.sources import OpenDocument
+from falcon_lsp.config import ContextOptions
+from falcon_lsp.core.types import Snippet
+
+OPTIONS = ContextOptions()
+SHIPPING = """
+def shipping_cost(weight, distance):
+    return weight * distance * 0.01
+
+
+def tax(amount):
+    return amount * 0.19
+"""
+
+
+def document(path: str, text: str, last_used: float = 1.0) -> OpenDocument:
+    return OpenDocument(path, "python", text, last_used)
+
+
+def test_imports_out_of_sight_are_shown_again() -> None:
+    body = "value = os.path.join(a, b)  # and more of the same\n" * 100
+    request = at(f"import os\nfrom a import b\n\nX = 1\n{body}{CURSOR}")
+    assert context.imports(request, OPTIONS).text == "import os\nfrom a import b"
+    assert gather(request, OPTIONS, edits=(), recalled=(), documents=())[0].path == "a.py"
+
+
+def test_imports_in_sight_are_not_repeated() -> None:
+    request = at("import os\n\nos.‸")
+    assert gather(request, OPTIONS, edits=(), recalled=(), documents=()) == ()
+
+
+def test_javascript_imports_and_requires_are_found() -> None:
+    head = "import { a } from './a';\nconst b = require('b');\nlet c = 1;\n"
+    request = at(head + "use(a, b, c);\n" * 400 + CURSOR, "javascript")
+    assert "let c" not in context.imports(request, OPTIONS).text
+    assert context.imports(request, OPTIONS).text.count("\n") == 1
+
+
+def test_the_open_file_that_shares_names_is_chosen() -> None:
+    request = at("total = shipping_cost(weight, ‸")
+    others = [document("math.py", "def sine(angle):\n    pass\n"), document("ship.py", SHIPPING)]
+    assert [piece.path for piece in context.related(request, others)] == ["ship.py"]
+
+
+def test_the_most_relevant_snippet_stands_last() -> None:
+    """A prompt puts its last snippet nearest to the file itself; memory comes before files."""
+    request = at("total = shipping_cost(‸")
+    chosen = gather(
+        request,
+        OPTIONS,
+        edits=[Snippet("edit.py", "edited = 1")],
+        recalled=[Snippet("memory.py", "remembered = 1")],
+        documents=[document("ship.py", SHIPPING)],
+    )
+    assert [snippet.path for snippet in chosen] == ["edit.py", "ship.py", "memory.py"]
+
+
+def test_what_is_shown_already_is_left_out() -> None:
+    request = at("remembered = 1\nother = ‸")
+    twice = [
+        Snippet("b.py", "new = 1"),
+        Snippet("c.py", "new = 1"),
+        Snippet("d.py", "remembered = 1"),
+    ]
+    chosen = gather(request, OPTIONS, edits=(), recalled=twice, documents=())
+    assert [snippet.path for snippet in chosen] == ["b.py"]
+
+
+def test_a_long_snippet_is_cut_to_whole_lines() -> None:
+    long = Snippet("b.py", "".join(f"line_{number} = {number}\n" for number in range(500)))
+    (chosen,) = gather(at("‸"), OPTIONS, edits=(), recalled=[long], documents=())
+    assert long.text.startswith(chosen.text + "\n")
+
+
+@settings(deadline=None)
+@given(
+    texts=st.lists(st.text(st.sampled_from("abc\n é"), max_size=400), max_size=9),
+    budget=st.integers(0, 300),
+)
+def test_the_sum_never_exceeds_the_budget(texts: list[str], budget: int) -> None:
+    snippets = [Snippet(f"folder/{index}.py", text) for index, text in enumerate(texts)]
+    chosen = gather(
+        at("abc ‸"),
+        ContextOptions(snippet_tokens=budget),
+        edits=snippets[0::3],
+        recalled=snippets[1::3],
+        documents=[document(s.path, s.text) for s in snippets[2::3]],
+    )
+    assert sum(map(cost, chosen)) <= budget
