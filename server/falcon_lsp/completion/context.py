@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
@@ -16,8 +17,8 @@ from falcon_lsp.completion.sources import OpenDocument
 from falcon_lsp.config import ContextOptions
 from falcon_lsp.core.types import CompletionRequest, Snippet
 
-_WINDOW_LINES: Final = 12
-_MAX_WINDOWS: Final = 150
+_PIECE_LINES: Final = 12
+_MAX_PIECES: Final = 150
 _MAX_DOCUMENTS: Final = 5
 _MAX_IMPORT_LINES: Final = 200
 _WORD: Final = re.compile(r"[^\W\d]\w{2,}")
@@ -43,7 +44,6 @@ def gather(
     related pieces of other open files, recent edits. What the prefix window or another snippet
     shows already is left out.
     """
-    window = prefix_window(request, options)
     kinds = [
         [imports(request, options)],
         list(recalled),
@@ -51,7 +51,7 @@ def gather(
         list(edits),
     ]
     left = options.snippet_tokens
-    seen = _lines(window)
+    seen = _lines(prefix_window(request, options)) | _lines(_cursor_line(request))
     chosen: list[Snippet] = []
     for snippet in _take_turns(kinds):
         fitting = _fit(snippet, min(left, max(options.snippet_tokens // 3, 24)))
@@ -83,26 +83,27 @@ def related(request: CompletionRequest, documents: Sequence[OpenDocument]) -> li
     name counts for less the more pieces it appears in.
     """
     wanted = set(_WORD.findall("\n".join(request.prefix.rsplit("\n", 20)[-20:])))
-    pieces = [piece for document in documents[:_MAX_DOCUMENTS] for piece in _windows(document)]
-    names = [wanted & set(_WORD.findall(piece.text)) for piece in pieces]
-    frequency: dict[str, int] = {}
-    for name in (name for found in names for name in found):
-        frequency[name] = frequency.get(name, 0) + 1
-    scores = [sum(1 / frequency[name] for name in found) for found in names]
-    ranked = sorted(zip(scores, pieces, strict=True), key=lambda pair: pair[0], reverse=True)
+    pieces = [
+        piece for document in documents[:_MAX_DOCUMENTS] for piece in _pieces(document, wanted)
+    ]
+    frequency = Counter(name for _, names in pieces for name in names)
+    scored = [(sum(1 / frequency[name] for name in names), piece) for piece, names in pieces]
+    scored.sort(key=lambda pair: pair[0], reverse=True)
     best: dict[str, Snippet] = {}
-    for score, piece in ranked:
+    for score, piece in scored:
         if score > 0:
             best.setdefault(piece.path, piece)
     return list(best.values())
 
 
-def _windows(document: OpenDocument) -> Iterator[Snippet]:
-    lines = document.text.split("\n")
-    starts = range(0, len(lines), _WINDOW_LINES // 2)
-    for start in starts[:_MAX_WINDOWS]:
-        text = "\n".join(lines[start : start + _WINDOW_LINES])
-        yield Snippet(document.path, text.strip("\n"))
+def _pieces(document: OpenDocument, wanted: set[str]) -> Iterator[tuple[Snippet, set[str]]]:
+    """Yield overlapping pieces of a document, each with the wanted names in it."""
+    lines = document.text.split("\n")[: _PIECE_LINES * _MAX_PIECES // 2]
+    names = [wanted.intersection(_WORD.findall(line)) for line in lines]
+    for start in range(0, len(lines), _PIECE_LINES // 2):
+        here = slice(start, start + _PIECE_LINES)
+        text = "\n".join(lines[here]).strip("\n")
+        yield Snippet(document.path, text), set().union(*names[here])
 
 
 def _take_turns(kinds: Iterable[list[Snippet]]) -> Iterator[Snippet]:
@@ -120,6 +121,10 @@ def _fit(snippet: Snippet, budget: int) -> Snippet | None:
     if len(text) > room:
         text = text[: max(0, text.rfind("\n", 0, max(0, room)))]
     return Snippet(snippet.path, text) if text.strip() else None
+
+
+def _cursor_line(request: CompletionRequest) -> str:
+    return request.prefix.rsplit("\n", 1)[-1] + request.suffix.split("\n", 1)[0]
 
 
 def _lines(text: str) -> set[str]:

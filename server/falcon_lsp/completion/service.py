@@ -7,7 +7,6 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 from falcon_lsp.completion import policy, postprocess
 from falcon_lsp.completion.cache import SuggestionCache
@@ -26,9 +25,6 @@ from falcon_lsp.core.types import CompletionRequest, Prompt, Suggestion, new_id
 from falcon_lsp.model.engine import Engine, EngineError, GenerationParams
 
 logger = logging.getLogger(__name__)
-
-PREFIX_TAIL: Final = 200
-"""Characters before the cursor by which short-term memory knows a place again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +183,8 @@ class CompletionService:
         return Rejection("rejected before") if rejected else candidate
 
     def _was_rejected(self, workspace: str, prefix: str, text: str) -> bool:
-        return self._short_term.rejected_before(workspace, prefix[-PREFIX_TAIL:], text)
+        line = prefix[prefix.rfind("\n") + 1 :]
+        return self._short_term.rejected_before(workspace, line, text)
 
     def _choose(
         self,

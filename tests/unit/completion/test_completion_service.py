@@ -8,8 +8,11 @@ from completion_samples import WORKSPACE, StubEngine, StubMemory, at, typed
 from falcon_lsp.completion.service import CompletionService
 from falcon_lsp.config import CompletionOptions, Config, ContextOptions
 from falcon_lsp.core.cancellation import CancellationToken
-from falcon_lsp.core.types import CompletionRequest, Snippet
+from falcon_lsp.core.types import CompletionRequest, Outcome, Snippet
+from falcon_lsp.memory.events import Place, outcome, suggested
+from falcon_lsp.memory.short_term import ShortTermMemory
 from falcon_lsp.model.engine import EngineError
+from falcon_lsp.model.fake import FakeEngine
 
 OTHER = ("other.py", "python", "logger = logging.getLogger(__name__)\n", 1.0)
 REQUEST = at("def f(a, b):\n    total = ‸\n")
@@ -184,6 +187,28 @@ def test_what_was_rejected_before_does_not_come_back() -> None:
     setting = Setting(StubEngine("a + b"))
     setting.memory.rejected.add((WORKSPACE, "a + b"))
     assert setting.reason(REQUEST) == "rejected before"
+
+
+def test_short_term_memory_keeps_a_rejected_line_away() -> None:
+    """With the real short-term memory and the engine that needs no weights."""
+    short_term = ShortTermMemory()
+    service = CompletionService(
+        engine=FakeEngine,
+        memory=None,
+        short_term=short_term,
+        config=Config,
+        open_documents=lambda _workspace: [],
+        draw=lambda: 1.0,
+    )
+    request = at("a = make_total(x)\nb = make_‸\n", invoked=True)
+    (suggestion, *_) = service.answer(request, CancellationToken()).suggestions
+    place = Place(suggestion.completion_id, WORKSPACE, "a.py", "python")
+    short_term.observe(suggested(place, suggestion))
+    no = outcome(place, Outcome.REJECTED, chars_kept=0, elapsed_ms=1.0, inferred=False)
+    short_term.observe(no)
+    again = service.answer(request, CancellationToken())
+    assert suggestion.text not in [each.text for each in again.suggestions]
+    assert again.reason == "rejected before"
 
 
 def test_a_rejection_reaches_the_cache_too() -> None:

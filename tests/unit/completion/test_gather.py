@@ -74,6 +74,12 @@ def test_what_is_shown_already_is_left_out() -> None:
     assert [snippet.path for snippet in chosen] == ["b.py"]
 
 
+def test_the_line_that_is_being_typed_is_no_recent_edit() -> None:
+    typing = [Snippet("a.py", "total = price * ( ) + tax")]
+    request = at("total = price * (‸ ) + tax\n")
+    assert gather(request, OPTIONS, edits=typing, recalled=(), documents=()) == ()
+
+
 def test_a_long_snippet_is_cut_to_whole_lines() -> None:
     long = Snippet("b.py", "".join(f"line_{number} = {number}\n" for number in range(500)))
     (chosen,) = gather(at("‸"), OPTIONS, edits=(), recalled=[long], documents=())

@@ -101,12 +101,11 @@ def refuse_indentation(candidate: Candidate, request: CompletionRequest) -> Cand
     lines = [line for line in lines if line.strip()]
     if _mixes_tabs_and_spaces(lines, request.text):
         return Rejection("indentation")
-    if request.language != "python" or not lines:
-        return candidate
-    if syntax.in_comment_or_string(request.language, request.text, request.offset):
-        return candidate
     fits = all(_fits_below(line, above + lines[:index]) for index, line in enumerate(lines))
-    return candidate if fits else Rejection("indentation")
+    if fits or request.language != "python":
+        return candidate
+    prose = syntax.in_comment_or_string(request.language, request.text, request.offset)
+    return candidate if prose else Rejection("indentation")
 
 
 def refuse_broken_syntax(candidate: Candidate, request: CompletionRequest) -> Candidate | Rejection:
