@@ -32,6 +32,15 @@ SAME_ANSWER_SECONDS = 0.1
 class _Document:
     text: str
     tracks: list[Track] = field(default_factory=list)
+    _answer: tuple[int, int] = (-1, -1)
+    _answered_at: float = 0.0
+
+    def starts_answer(self, version: int, offset: int, now: float) -> bool:
+        """Whether an offer is the first of its answer, which is the one that the editor shows."""
+        same = self._answer == (version, offset)
+        first = not same or now - self._answered_at > SAME_ANSWER_SECONDS
+        self._answer, self._answered_at = (version, offset), now
+        return first
 
 
 class EpisodeObserver:
@@ -52,22 +61,26 @@ class EpisodeObserver:
     ) -> list[Event]:
         """Follow a suggestion that was sent to the editor as an answer about ``snapshot``.
 
-        Of several in one answer the first counts as shown. Offering the same id again, for the
-        rest of a text that is being typed, changes nothing.
+        Of several in one answer the first counts as shown. The same id may be offered again, for
+        the rest of a text that is being typed: it remains one offer.
         """
         found = self._collect(now)
-        if suggestion.completion_id in self._known or not suggestion.text:
-            return found
         document = self._documents.setdefault(uri, _Document(snapshot.text))
         self._documents.move_to_end(uri)
-        track = self._track(suggestion, place, document, snapshot, now)
-        found.append(events.suggested(place, suggestion))
-        if track.visible:
-            found.append(_shown(place))
-            _replace(document.tracks, track, now)
-        document.tracks.append(track)
-        self._known[suggestion.completion_id] = track
-        _shorten(self._known, MAX_KNOWN)
+        first = document.starts_answer(snapshot.version, suggestion.offset, now)
+        track = self._known.get(suggestion.completion_id)
+        if track is None:
+            track = self._track(suggestion, place, document, snapshot, now)
+            found.append(events.suggested(place, suggestion))
+        elif not track.reopen(_plain(suggestion.text), suggestion.offset, document.text, now):
+            return found
+        if first and not track.visible:
+            track.visible, track.offered_at = True, now
+            found.append(_shown(track.place))
+        if first:
+            _replace([other for other in document.tracks if other is not track], track, now)
+        if track not in document.tracks:
+            document.tracks.append(track)
         return found + self._collect(now) + self._evict(now)
 
     def changed(
@@ -178,14 +191,10 @@ class EpisodeObserver:
         now: float,
     ) -> Track:
         offset = min(max(0, suggestion.offset), len(snapshot.text))
-        text = suggestion.text.replace("\r\n", "\n").replace("\r", "\n")
-        rival = any(
-            other.stage is Stage.OFFERED
-            and now - other.offered_at <= SAME_ANSWER_SECONDS
-            and other.region == Region(offset, offset)
-            for other in document.tracks
-        )
-        track = Track(place, text, now, Region(offset, offset), self._grace, visible=not rival)
+        region = Region(offset, offset)
+        track = Track(place, _plain(suggestion.text), now, region, self._grace)
+        self._known[suggestion.completion_id] = track
+        _shorten(self._known, MAX_KNOWN)
         _catch_up(track, snapshot.text, document.text, now)
         return track
 
@@ -197,6 +206,11 @@ class EpisodeObserver:
         while len(self._documents) > MAX_DOCUMENTS:
             found += self.closed(next(iter(self._documents)), now)
         return found
+
+
+def _plain(text: str) -> str:
+    """Return ``text`` with LF line ends."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _shown(place: Place) -> Event:

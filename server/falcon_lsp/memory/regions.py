@@ -9,12 +9,17 @@ from __future__ import annotations
 import difflib
 import enum
 import itertools
+import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from falcon_lsp.core.types import TextEdit
 
-MAX_COMPARED_LINES = 4000
+MAX_COMPARED = 4000
+"""Lines, or tokens, of an edit that are compared; a larger one is taken as a whole."""
 _LINE_ENDS = ("\n", "\r")
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
+_TOKEN = re.compile(r"\w+|\W")
 
 
 class Growth(enum.Enum):
@@ -79,20 +84,30 @@ def minimal(edit: TextEdit, removed: str) -> tuple[TextEdit, ...]:
     """Return small edits that together do what ``edit`` does, to be applied in this order.
 
     Formatters and clients without incremental sync replace whole documents; compared line by line,
-    a region in the middle of one stays where it is. The last comes first, so that each edit is
-    also valid in the text that the one before left.
+    and changed lines token by token, a region in the middle of one stays where it is. The last
+    comes first, so that each edit is also valid in the text that the one before left.
     """
-    edit_start, edit = edit.start, trimmed(edit, removed)
-    removed = removed[edit.start - edit_start : edit.end - edit_start]
-    old, new = removed.splitlines(keepends=True), edit.new_text.splitlines(keepends=True)
-    if min(len(old), len(new)) < 2 or len(old) + len(new) > MAX_COMPARED_LINES:
-        return (edit,)
-    offsets = list(itertools.accumulate(map(len, old), initial=edit.start))
+    small = trimmed(edit, removed)
+    removed = removed[small.start - edit.start : small.end - edit.start]
     return tuple(
-        trimmed(TextEdit(offsets[a], offsets[b], "".join(new[c:d])), "".join(old[a:b]))
-        for tag, a, b, c, d in reversed(difflib.SequenceMatcher(None, old, new).get_opcodes())
-        if tag != "equal"
+        token_piece
+        for line_piece, line_removed in _compared(small, removed, _LINE)
+        for token_piece, _ in _compared(line_piece, line_removed, _TOKEN)
     )
+
+
+def _compared(
+    edit: TextEdit, removed: str, unit: re.Pattern[str]
+) -> Iterator[tuple[TextEdit, str]]:
+    """Split an edit where units stay as they are; yield the parts with what they remove."""
+    old, new = unit.findall(removed), unit.findall(edit.new_text)
+    if not old or not new or len(old) + len(new) > MAX_COMPARED:
+        yield edit, removed
+        return
+    offsets = list(itertools.accumulate(map(len, old), initial=edit.start))
+    for tag, a, b, c, d in reversed(difflib.SequenceMatcher(None, old, new).get_opcodes()):
+        if tag != "equal":
+            yield TextEdit(offsets[a], offsets[b], "".join(new[c:d])), "".join(old[a:b])
 
 
 def anchored(edit: TextEdit, removed: str, anchor: int, expected: str) -> TextEdit:

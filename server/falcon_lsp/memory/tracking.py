@@ -48,11 +48,11 @@ class Verdict:
     due: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Track:
     """State of one suggestion. ``text`` has LF line ends; ``region`` is where it is being put.
 
-    ``visible`` is False for the second and later suggestions of one answer, which the editor
+    ``visible`` stays False for the second and later suggestions of one answer, which the editor
     shows only when asked to: they are never blamed.
     """
 
@@ -61,7 +61,7 @@ class Track:
     offered_at: float
     region: Region
     grace: float
-    visible: bool = True
+    visible: bool = False
     stage: Stage = Stage.OFFERED
     outcome: Outcome | None = None
     reported: bool = False
@@ -74,6 +74,7 @@ class Track:
     _taken_at: float = 0.0
     _looks: list[int] = field(default_factory=lambda: list(LOOKS))
     _earlier: str = ""
+    _context: tuple[str, str] = ("", "")
     _landed: str | None = None
     _before: str = ""
     _touched: bool = False
@@ -99,6 +100,35 @@ class Track:
         """Return what stands in its place."""
         return text[self.region.start : self.region.end]
 
+    def reopen(self, rest: str, offset: int, text: str, now: float) -> bool:
+        """Take up an offer that is shown again, also if it had ended; False if it cannot be.
+
+        ``rest`` is what of it is still ahead of ``offset``. A guess that still waits was
+        premature; one that is recorded can only be improved upon.
+        """
+        if self.stage is Stage.OFFERED:
+            return True
+        taken = self.stage is Stage.TAKEN and self._last_word is not Outcome.PARTIAL
+        start = offset - (len(self.text) - len(rest))
+        found = agreement(self.text, text[max(0, start) : offset])
+        if taken or start < 0 or found.length != offset - start:
+            return False
+        self.stage, self.held = Stage.OFFERED, None
+        self.region = Region(start, offset)
+        self.kept, self._reach, self._active_at = found.kept, found.length, now
+        self._looks = list(LOOKS)
+        return True
+
+    @property
+    def _last_word(self) -> Outcome | None:
+        return self.held.outcome if self.held else self.outcome
+
+    def _surroundings(self, text: str) -> tuple[str, str]:
+        """Return what stands before and after its place on the same lines."""
+        ahead = text[text.rfind("\n", 0, self.region.start) + 1 : self.region.start]
+        end = text.find("\n", self.region.end)
+        return ahead, text[self.region.end : len(text) if end < 0 else end]
+
     # One change of the document: begin, follow each edit, finish.
 
     def begin(self, text: str) -> None:
@@ -106,6 +136,8 @@ class Track:
         self._before = self.standing(text)
         if self.stage is Stage.TAKEN and self._landed is None:
             self._landed = self._before
+        if self.stage is not Stage.TAKEN:
+            self._context = self._surroundings(text)
         self._touched, self._inserted = False, ""
 
     def follow(
@@ -139,7 +171,7 @@ class Track:
             self._judge(standing, now, changed=changed)
         elif self.stage is Stage.TAKEN and not self.just_taken and standing != self._before:
             self._active_at = now
-            if self._undone(standing, now):
+            if self._undone(text, now):
                 return self._undo(now)
         return []
 
@@ -186,12 +218,13 @@ class Track:
         self._earlier, self._landed = self._before, None
         self._taken_at = self._active_at = now
 
-    def _undone(self, standing: str, now: float) -> bool:
+    def _undone(self, text: str, now: float) -> bool:
         return (
-            Outcome.ACCEPTED in (self.outcome, self.held.outcome if self.held else None)
+            self._last_word is Outcome.ACCEPTED
             and now - self._taken_at <= UNDO_SECONDS
             and self._before == self._landed
-            and self._earlier.startswith(standing)
+            and self._earlier.startswith(self.standing(text))
+            and self._context == self._surroundings(text)
         )
 
     def _undo(self, now: float) -> list[Event]:
@@ -202,7 +235,8 @@ class Track:
     # What is said about it.
 
     def _guess(self, outcome: Outcome, chars_kept: int, now: float, due: float) -> None:
-        if not self.reported:
+        said_enough = self.outcome is not None and not outcome.positive
+        if not self.reported and not said_enough:
             self.held = Verdict(outcome, chars_kept, self._elapsed(now), due)
 
     def _record(self, verdict: Verdict, event_id: str | None = None) -> Event:
@@ -244,7 +278,11 @@ class Track:
         return min(max(0, kept), len(self.text))
 
     def _is_news(self, outcome: Outcome, kept: int) -> bool:
-        if outcome is Outcome.SHOWN or self.outcome is Outcome.UNDONE:
+        if outcome is Outcome.SHOWN:
+            return False
+        if self.stage is Stage.OFFERED and not self.reported:
+            return True
+        if self.outcome is Outcome.UNDONE:
             return False
         if outcome is self.outcome:
             return outcome is Outcome.PARTIAL and self.reported and kept != self._reported_kept

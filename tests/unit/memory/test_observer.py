@@ -73,16 +73,26 @@ class Editor:
         start = self.text.index(old)
         return TextEdit(start, start + len(old), new)
 
-    def do_offer(self, text: str, offset: int | None = None) -> None:
-        self.offers += 1
-        place = Place(f"#{self.offers}", "file:///project", "a.py", "python")
-        at = self.cursor if offset is None else offset
+    def do_offer(self, *texts: str) -> None:
+        """One answer, of one or several suggestions."""
+        self.now += 0.2
+        for text in texts:
+            self.offers += 1
+            self.do_offer_again(f"#{self.offers}", text, later=0.0)
+
+    def do_offer_again(self, name: str, text: str, later: float = 0.2) -> None:
+        self.now += later
+        place = Place(name, "file:///project", "a.py", "python")
+        at = self.cursor
         prompt = Prompt("a.py", self.text[:at], self.text[at:])
-        suggestion = Suggestion(place.completion_id, text, at, prompt, "model", "m", "base")
+        suggestion = Suggestion(name, text, at, prompt, "model", "m", "base")
+        self.events += self.observer.offered(suggestion, place, self.uri, self.snapshot(), self.now)
+
+    def do_find(self, line: int, message: str, *, gone: bool = False) -> None:
+        findings = [Diagnostic(line, 1, message, "E1", "lint")]
+        added, removed = ([], findings) if gone else (findings, [])
         self.now += 0.1
-        self.events += self.observer.offered(
-            suggestion, place, self.uri, self.snapshot(), self.now
-        )
+        self.events += self.observer.diagnostics_changed(self.uri, added, removed, self.now)
 
     def do_wait(self, seconds: float) -> None:
         self.now += seconds
@@ -150,13 +160,10 @@ class Editor:
     def travel(self, back: list[tuple[str, int]], forth: list[tuple[str, int]]) -> None:
         forth.append((self.text, self.cursor))
         text, cursor = back.pop()
-        same = next((i for i, (a, b) in enumerate(zip(text, self.text)) if a != b), None)
-        start = min(len(text), len(self.text)) if same is None else same
-        behind = 0
-        while behind < min(len(text), len(self.text)) - start and (
-            text[-1 - behind] == self.text[-1 - behind]
-        ):
-            behind += 1
+        pairs = list(zip(text, self.text, strict=False))
+        start = next((i for i, (a, b) in enumerate(pairs) if a != b), len(pairs))
+        pairs = list(zip(text[start:][::-1], self.text[start:][::-1], strict=False))
+        behind = next((i for i, (a, b) in enumerate(pairs) if a != b), len(pairs))
         edit = TextEdit(start, len(self.text) - behind, text[start : len(text) - behind])
         self.change(edit, cursor=cursor, remember=False)
 
@@ -316,6 +323,29 @@ CASES: list[tuple[str, str, str, list[tuple[Any, ...]], list[str]]] = [
     ("a new one elsewhere", HALF, "f()", [("move", 0), ("offer", "import m")], ["ignored:0"]),
     ("a new one after a rejection", LINE, "return a",
      [("type", "x"), ("offer", "y"), ("type", "y")], ["rejected:0", "#2 typed_through:1"]),
+    # The same one again
+    ("the rest offered again while it is typed", LINE, "return a",
+     [("type", "ret"), ("offer_again", "#1", "urn a"), ("type", "urn a")],
+     ["typed_through:8"]),
+    ("offered again after a slip", LINE, "return a",
+     [("type", "x"), ("backspace",), ("offer_again", "#1", "return a"), ("insert", "return a")],
+     ["accepted:8"]),
+    ("offered again after it was long ignored", LINE, "return a",
+     [("wait", 31), ("offer_again", "#1", "return a"), ("insert", "return a")],
+     ["ignored:0", "accepted:8"]),
+    ("offered again and ignored again", LINE, "return a",
+     [("wait", 31), ("offer_again", "#1", "return a"), ("wait", 31)], ["ignored:0"]),
+    ("offered again after an undo", LINE, "return a",
+     [("insert", "return a"), ("undo",), ("offer_again", "#1", "return a"),
+      ("insert", "return a")], ["accepted:8", "undone:0", "accepted:8"]),
+    ("offered again after it was taken", LINE, "return a",
+     [("insert", "return a"), ("offer_again", "#1", ""), ("type", "x")], ["accepted:8"]),
+    # Several in one answer
+    ("the second one taken", LINE, "return a", [("offer", "pass", "return b"),
+     ("wait", 1), ("insert", "return b")],
+     ["superseded:0", "#2 superseded:0", "#3 accepted:8"]),
+    ("something else typed against two", LINE, "return a", [("offer", "pass", "return b"),
+     ("wait", 1), ("type", "x")], ["superseded:0", "#2 rejected:0", "#3 superseded:0"]),
     # Taking it back
     ("accepted and undone", LINE, "return a", [("insert", "return a"), ("undo",)],
      ["accepted:8", "undone:0"]),
@@ -385,3 +415,203 @@ def test_what_an_editing_action_means(
 ) -> None:
     editor = Editor.open(document).play(("offer", suggestion), ("wait", 1), *actions)
     assert editor.outcomes() == expected
+
+
+def test_typing_on_before_anybody_can_have_read_it_is_no_rejection() -> None:
+    editor = Editor.open(LINE).play(("offer", "return a"), ("type", "x"))
+    assert editor.outcomes() == ["superseded:0"]
+
+
+def test_an_offer_is_recorded_with_all_of_it_and_as_shown() -> None:
+    editor = Editor.open(LINE).play(("offer", "return a", "pass"))
+    assert [(e.completion_id, e.kind) for e in editor.events] == [
+        ("#1", Kind.SUGGESTED),
+        ("#1", Kind.OUTCOME),
+        ("#2", Kind.SUGGESTED),
+    ]
+    assert editor.events[0].payload["text"] == "return a"
+    assert editor.events[1].payload["outcome"] == "shown"
+
+
+def test_times_are_counted_from_the_offer() -> None:
+    editor = Editor.open(LINE).play(("offer", "return a"), ("wait", 2), ("insert", "return a"))
+    editor.outcomes()
+    assert editor.events[-1].payload["elapsed_ms"] == pytest.approx(2100)
+
+
+SETTLING = [
+    pytest.param([], "return a", id="left as it was"),
+    pytest.param([("backspace",), ("type", "b + c")], "return b + c", id="its end written anew"),
+    pytest.param([("replace", ("return", "yield"))], "yield a", id="its start replaced"),
+    pytest.param([("type", ".b")], "return a", id="what follows is not its own"),
+    pytest.param([("move", 14), ("insert", "await "), ("move", 0)], "await return a",
+                 id="its start extended"),
+    pytest.param([("insert_at", 0, "import m\n")], "return a", id="pushed down"),
+    pytest.param([("replace", ("def f(a):\n    return a\n", ""))], "", id="deleted with more"),
+    pytest.param([("backspace", 8)], "", id="deleted bit by bit"),
+    pytest.param([("replace_all", "import m\n\n\ndef f( a ):\n    return  a|\n")], "return  a",
+                 id="the whole document reformatted"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("actions", "expected"), SETTLING)
+def test_settled_text_is_what_stands_in_its_place(
+    actions: list[tuple[Any, ...]], expected: str
+) -> None:
+    editor = Editor.open(LINE).play(("offer", "return a"), ("wait", 1), ("insert", "return a"))
+    editor.play(*actions, ("wait", 40))
+    assert editor.settled() == {30: expected}
+
+
+def test_settled_text_has_plain_line_ends() -> None:
+    editor = Editor.open("if a:\r\n    |\r\n").play(("offer", "b\n    c"), ("wait", 1))
+    editor.play(("insert", "b\r\n    c"), ("wait", 31))
+    assert editor.settled() == {30: "b\n    c"}
+
+
+def test_the_first_look_waits_for_rest_and_the_later_ones_are_on_time() -> None:
+    editor = Editor.open(LINE).play(("offer", "return a"), ("wait", 1), ("insert", "return a"))
+    editor.play(("wait", 25), ("backspace",), ("wait", 6))
+    assert editor.settled() == {}
+    editor.play(("type", "b"), ("wait", 11))
+    assert editor.settled() == {30: "return b"}
+    editor.play(("wait", 60), ("backspace",), ("wait", 500))
+    assert editor.settled() == {
+        30: "return b", 120: "return ", 300: "return ", 600: "return "
+    }  # fmt: skip
+    assert editor.observer.next_due() is None
+
+
+def test_a_late_tick_still_tells_what_stood_at_the_time_of_the_look() -> None:
+    editor = Editor.open(LINE).play(("offer", "return a"), ("wait", 1), ("insert", "return a"))
+    editor.now += 50
+    editor.play(("backspace",), ("wait", 600))
+    assert editor.settled() == {
+        30: "return a", 120: "return ", 300: "return ", 600: "return "
+    }  # fmt: skip
+
+
+def test_next_due_names_the_moment_at_which_tick_has_something_to_say() -> None:
+    editor = Editor.open(LINE)
+    observer = editor.observer
+    assert observer.next_due() is None
+    editor.play(("offer", "return a"))
+    assert observer.next_due() == pytest.approx(editor.now + 30)
+    editor.play(("insert", "return a"))
+    moments = []
+    while (due := observer.next_due()) is not None:
+        moments.append(round(due - editor.now, 3))
+        assert observer.tick(due)
+    assert moments == [0.5, 30, 120, 300, 600]
+
+
+def test_nothing_is_due_once_a_document_is_closed() -> None:
+    editor = Editor.open(LINE).play(("offer", "return a"), ("insert", "return a"), ("close",))
+    assert editor.observer.next_due() is None
+    assert editor.outcomes() == ["accepted:8"]
+
+
+def test_documents_do_not_know_of_each_other() -> None:
+    one = Editor.open(LINE)
+    other = Editor.open(LINE, observer=one.observer, uri="file:///project/b.py", offers=1)
+    one.play(("offer", "return a"), ("wait", 1))
+    other.play(("offer", "return a"), ("wait", 1), ("type", "x"))
+    one.play(("wait", 1), ("insert", "return a"))
+    one.events += other.events
+    assert sorted(one.outcomes()) == ["#2 rejected:0", "accepted:8"]
+
+
+def findings(editor: Editor) -> list[tuple[str, list[str], list[str]]]:
+    return [
+        (
+            event.completion_id,
+            [each["message"] for each in event.payload["added"]],
+            [each["message"] for each in event.payload["removed"]],
+        )
+        for event in editor.events
+        if event.kind is Kind.DIAGNOSTICS
+    ]
+
+
+FINDINGS = [
+    pytest.param([("find", 1, "bad")], [("#1", ["bad"], [])], id="on its line"),
+    pytest.param([("find", 2, "bad")], [("#1", ["bad"], [])], id="on the line below"),
+    pytest.param([("find", 0, "bad")], [("#1", ["bad"], [])], id="on the line above"),
+    pytest.param([("find", 4, "bad")], [], id="elsewhere"),
+    pytest.param([("wait", 11), ("find", 1, "bad")], [], id="too late"),
+    pytest.param([("find", 1, "old", ), ("find", 1, "worse")],
+                 [("#1", ["old"], []), ("#1", ["old", "worse"], [])], id="summed up"),
+    pytest.param([("find", 1, "bad"), ("gone", 2, "bad")],
+                 [("#1", ["bad"], []), ("#1", [], [])], id="gone again"),
+    pytest.param([("gone", 1, "bad")], [("#1", [], ["bad"])], id="repaired by it"),
+    pytest.param([("offer", "; b"), ("insert", "; b"), ("find", 1, "bad")],
+                 [("#2", ["bad"], [])], id="of two on the line, the latest"),
+    pytest.param([("move", 0), ("offer", "# more"), ("find", 1, "bad")],
+                 [("#1", ["bad"], [])], id="not of one that was only offered"),
+    pytest.param([("undo",), ("find", 1, "bad")], [], id="not after an undo"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("actions", "expected"), FINDINGS)
+def test_findings_are_put_down_to_the_accept_that_can_have_caused_them(
+    actions: list[tuple[Any, ...]], expected: list[Any]
+) -> None:
+    editor = Editor.open("def f(a):\n    |\n\n\nx = 1\n")
+    editor.play(("offer", "return a"), ("wait", 1), ("insert", "return a"))
+    for verb, *arguments in actions:
+        if verb == "gone":
+            editor.do_find(*arguments, gone=True)
+        else:
+            editor.play((verb, *arguments))
+    assert findings(editor) == expected
+
+
+def test_an_episode_folded_from_the_events_has_one_outcome() -> None:
+    editor = Editor.open(LINE).play(("offer", "return a"), ("wait", 1), ("insert", "return a"))
+    editor.play(("find", 1, "bad"), ("report", "accepted"), ("wait", 700))
+    episode = fold(editor.events)
+    assert episode is not None
+    assert (episode.outcome, episode.inferred, episode.chars_kept) == (Outcome.ACCEPTED, False, 8)
+    assert episode.settled_text == "return a"
+    assert [finding.message for finding in episode.diagnostics_added] == ["bad"]
+
+
+def test_a_change_that_was_missed_is_made_up_for() -> None:
+    editor = Editor.open(LINE).play(("offer", "return a"), ("wait", 1))
+    editor.text, editor.cursor = "import m\n" + editor.text, editor.cursor + 9
+    editor.play(("insert", "return a"))
+    assert editor.outcomes() == ["accepted:8"]
+
+
+def test_edits_that_do_not_lead_to_the_new_text_are_made_up_for() -> None:
+    editor = Editor.open(LINE).play(("offer", "return a"), ("wait", 1))
+    before = editor.snapshot()
+    after = TextSnapshot(URI, "python", 2, before.text.replace("    ", "    return a"))
+    wrong = (TextEdit(-5, 9999, "nonsense"),)
+    editor.now += 1
+    editor.events += editor.observer.changed(before, after, wrong, editor.now)
+    editor.text = after.text
+    assert len(editor.outcomes()) == 1
+
+
+def test_an_edit_of_a_document_without_suggestions_means_nothing() -> None:
+    assert Editor.open(LINE).play(("type", "x"), ("find", 1, "bad"), ("close",)).events == []
+
+
+def test_what_is_followed_is_bounded() -> None:
+    observer = EpisodeObserver()
+    first = Editor.open(LINE, observer=observer, uri="file:///0")
+    first.play(("offer", "return a"))
+    for number in range(1, MAX_DOCUMENTS + 1):
+        other = Editor.open(LINE, observer=observer, uri=f"file:///{number}", offers=number)
+        first.events += other.play(("offer", "return a")).events
+    assert "ignored:0" in first.outcomes()
+    assert len(observer._documents) == MAX_DOCUMENTS
+
+
+def test_suggestions_of_one_document_are_bounded() -> None:
+    editor = Editor.open("|")
+    for _ in range(MAX_TRACKS + 5):
+        editor.play(("offer", "x = 1\n"), ("insert", "x = 1\n"))
+    assert len(editor.observer._documents[URI].tracks) == MAX_TRACKS
+    assert len([said for said in editor.outcomes() if "accepted" in said]) == MAX_TRACKS + 5
