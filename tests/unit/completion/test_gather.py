@@ -86,6 +86,13 @@ def test_a_long_snippet_is_cut_to_whole_lines() -> None:
     assert long.text.startswith(chosen.text + "\n")
 
 
+def test_many_snippets_share_one_budget() -> None:
+    many = [Snippet(f"{n}.py", f"name_{n} = value_{n}\n" + f"x{n}\n" * 9) for n in range(60)]
+    chosen = gather(at("‸"), OPTIONS, edits=many[:30], recalled=many[30:], documents=())
+    assert 2 < len(chosen) < 60
+    assert sum(map(cost, chosen)) <= OPTIONS.snippet_tokens
+
+
 @settings(deadline=None)
 @given(
     texts=st.lists(st.text(st.sampled_from("abc\n é"), max_size=400), max_size=9),
