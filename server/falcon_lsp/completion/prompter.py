@@ -34,7 +34,7 @@ class _Context:
 
 
 class Prompter:
-    """Builds prompts. Not thread-safe: it belongs on the engine's thread.
+    """Builds prompts, on the engine's thread; the other methods may be called from any.
 
     Snippets stand at the beginning of a prompt, so new ones cost the engine its whole key-value
     cache. They are renewed when the text below the cursor's line changes, or when the cursor has
@@ -59,8 +59,8 @@ class Prompter:
         known = self._contexts.get(request.uri)
         if known is None or known.key != key:
             known = _Context(key, self._gather(request, config, token))
+        self._contexts.pop(request.uri, None)
         self._contexts[request.uri] = known
-        self._contexts.move_to_end(request.uri)
         while len(self._contexts) > MAX_CONTEXTS:
             self._contexts.popitem(last=False)
         return build_prompt(request, known.snippets, config.context)

@@ -51,15 +51,24 @@ def parses_in_place(language: str, text_before: str, inserted: str, text_after: 
         return None
     allowed = sum(1 for _ in _faults(baseline))
     line, cursor = _width(text_before[:start]), _width(text_before)
-    end = cursor + _width(inserted)
+    here = (line, cursor, cursor + _width(inserted))
     for ending in _endings(language, text_before[start:], inserted):
         tree = _parse(language, text_before + inserted + ending + text_after)
-        faults = list(_faults(tree)) if tree else []
-        inside = any(cursor <= fault.start_byte and fault.end_byte <= end for fault in faults)
-        others = [f for f in faults if not (line <= f.start_byte and f.end_byte < cursor)]
-        if not inside and len(others) <= allowed:
+        if tree is not None and _is_sound(tree, here, allowed):
             return True
     return False
+
+
+def _is_sound(tree: Tree, here: tuple[int, int, int], allowed: int) -> bool:
+    """Whether no fault lies in the insertion, and ``allowed`` at most outside of its line.
+
+    ``here`` holds, in bytes, where the line, the insertion, and what follows it begin.
+    """
+    line, cursor, end = here
+    faults = [(node.start_byte, node.end_byte) for node in _faults(tree)]
+    inside = any(cursor <= first and last <= end for first, last in faults)
+    others = sum(not (line <= first and last < cursor) for first, last in faults)
+    return not inside and others <= allowed
 
 
 def open_block(language: str, prefix: str, suffix: str = "") -> bool:
