@@ -117,10 +117,11 @@ def sha256_file(path: Path) -> str:
 def locked(path: Path, timeout: float = 0.0) -> Iterator[None]:
     """Hold an inter-process lock; raises `Busy` when it is not free within ``timeout`` seconds.
 
-    The lock dies with its process, so nobody has to clean up after a kill.
+    The lock dies with its process, so nobody has to clean up after a kill. It may be released on
+    another thread than the one that took it.
     """
     private_folder(path.parent)
-    lock = filelock.FileLock(str(path), timeout=timeout, mode=PRIVATE_FILE)
+    lock = filelock.FileLock(str(path), timeout=timeout, mode=PRIVATE_FILE, thread_local=False)
     try:
         lock.acquire()
     except filelock.Timeout as error:

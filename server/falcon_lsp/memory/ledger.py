@@ -96,8 +96,20 @@ class Ledger:
 
     def episode(self, completion_id: str) -> Episode | None:
         """Return what is known of one suggestion, or None when it is unknown or forgotten."""
-        found = self._fold([completion_id])
+        found = self.episodes_of([completion_id])
         return found[0] if found else None
+
+    def episodes_of(self, completion_ids: Sequence[str]) -> list[Episode]:
+        """Return those episodes of ``completion_ids`` that are known, oldest first."""
+        rows = self._read(
+            "SELECT * FROM events WHERE payload IS NOT NULL "
+            "AND completion_id IN (SELECT value FROM json_each(?)) ORDER BY seq",
+            (json.dumps(completion_ids),),
+        )
+        told: dict[str, list[Event]] = {}
+        for _, event in self._decode(rows):
+            told.setdefault(event.completion_id, []).append(event)
+        return [episode for events in told.values() if (episode := fold(events)) is not None]
 
     def episodes(
         self,
@@ -114,18 +126,12 @@ class Ledger:
         """
         rows = self._read(
             "SELECT completion_id FROM events WHERE kind = 'suggested' AND payload IS NOT NULL "
-            "AND (:workspace IS NULL OR workspace = :workspace) "
-            "AND (:before IS NULL OR time < :before) "
-            "AND (NOT :finished OR completion_id IN (SELECT completion_id FROM queue)) "
-            "ORDER BY seq DESC LIMIT :limit",
-            {
-                "workspace": workspace,
-                "before": before,
-                "finished": with_outcome,
-                "limit": -1 if limit is None else limit,
-            },
+            "AND (?1 IS NULL OR workspace = ?1) AND (?2 IS NULL OR time < ?2) "
+            "AND (NOT ?3 OR completion_id IN (SELECT completion_id FROM queue)) "
+            "ORDER BY seq DESC LIMIT ?4",
+            (workspace, before, with_outcome, -1 if limit is None else limit),
         )
-        return self._fold([row[0] for row in rows])
+        return self.episodes_of([row[0] for row in rows])
 
     def counts(self) -> dict[str, int]:
         """Return the number of events, suggestions, forgotten events and queue rows by state."""
@@ -267,17 +273,6 @@ class Ledger:
 
     # ---------------------------------------------------------------- mechanics
 
-    def _fold(self, completion_ids: list[str]) -> list[Episode]:
-        rows = self._read(
-            "SELECT * FROM events WHERE payload IS NOT NULL "
-            "AND completion_id IN (SELECT value FROM json_each(?)) ORDER BY seq",
-            (json.dumps(completion_ids),),
-        )
-        told: dict[str, list[Event]] = {}
-        for _, event in self._decode(rows):
-            told.setdefault(event.completion_id, []).append(event)
-        return [episode for events in told.values() if (episode := fold(events)) is not None]
-
     def _decode(self, rows: Iterable[Sequence[Any]]) -> Iterator[tuple[int, Event]]:
         for seq, *row, check in rows:
             if salvage.checksum(tuple(row)) != check:
@@ -286,7 +281,7 @@ class Ledger:
                 continue
             yield seq, _event(row)
 
-    def _read(self, sql: str, values: Sequence[object] | Mapping[str, object] = ()) -> list[Any]:
+    def _read(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
         with self._lock, clear_errors(self.path):
             return self._db.execute(sql, values).fetchall()
 

@@ -10,12 +10,12 @@ import threading
 from pathlib import Path
 
 import pytest
-from memory_samples import WORKSPACE, episode_events, place, suggested_event
 
 from falcon_lsp.core.types import Outcome, Snippet
 from falcon_lsp.memory import events as ev
 from falcon_lsp.memory.event_log import to_line
 from falcon_lsp.memory.ledger import Job, Ledger, LedgerUnavailable
+from memory_samples import WORKSPACE, episode_events, place, suggested_event
 
 
 @pytest.fixture

@@ -1,0 +1,108 @@
+"""Text as vectors, on this machine, with nothing to download."""
+
+from __future__ import annotations
+
+import functools
+import re
+import zlib
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vectors = NDArray[np.float32]
+
+
+class Embedder(Protocol):
+    """Turns texts into unit vectors; the same ``id`` means the same vectors, for ever."""
+
+    @property
+    def id(self) -> str:
+        """Name and version; vectors of different ids are never compared."""
+
+    @property
+    def dimension(self) -> int:
+        """Length D of every vector."""
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return an array of shape (N, D), float32, each row of length 1."""
+
+
+class HashedNgramEmbedder:
+    """Signed feature hashing of code (Weinberger et al. 2009, arXiv 0902.2206).
+
+    Features are names and their parts (``parse_json`` also counts as ``parse`` and ``json``), pairs
+    of neighbouring tokens, and runs of three and four characters. Each falls into one of
+    ``dimension`` buckets with a sign of its own; counts enter by their square root. About 0.3 ms a
+    text of 600 characters; the same on every platform up to rounding.
+    """
+
+    def __init__(self, dimension: int = 512) -> None:
+        self.dimension = dimension
+        self.id = f"hashed-ngrams-1-{dimension}"
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Return an array of shape (N, D), float32, each row of length 1."""
+        if not texts:
+            return np.zeros((0, self.dimension), np.float32)
+        return np.stack([self._embed_one(text) for text in texts])
+
+    def _embed_one(self, text: str) -> Vectors:
+        vector = np.zeros(self.dimension, np.float64)
+        for seed, (weight, hashes) in enumerate(_features(text)):
+            distinct, counts = np.unique(_mix(hashes, seed), return_counts=True)
+            sign = np.where(distinct >> np.uint64(63), -1.0, 1.0)
+            bucket = (distinct % np.uint64(self.dimension)).astype(np.intp)
+            vector += np.bincount(bucket, weight * sign * np.sqrt(counts), self.dimension)
+        if not vector.any():
+            vector[0] = 1.0  # no features: a fixed direction, since zero has none
+        return (vector / np.linalg.norm(vector)).astype(np.float32)
+
+
+_TOKEN = re.compile(r"[^\W\d]\w*|\d+|[^\w\s]")
+_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+|[^\W\d_a-zA-Z]+")
+_PRIME = np.uint64(0x100000001B3)
+
+
+def _features(text: str) -> list[tuple[float, NDArray[np.uint64]]]:
+    """Return each family of features with its weight, as 64-bit values before mixing."""
+    tokens = _TOKEN.findall(text)
+    names = np.array([_hash(token) for token in tokens], np.uint64)
+    parts = np.array([part for token in tokens for part in _parts(token)], np.uint64)
+    points = np.frombuffer(text.encode("utf-32-le", "replace"), np.uint32).astype(np.uint64)
+    return [
+        (1.0, names),
+        (1.0, parts),
+        (0.7, names[:-1] * _PRIME ^ names[1:]),
+        (0.5, _runs(points, 3)),
+        (0.5, _runs(points, 4)),
+    ]
+
+
+def _runs(points: NDArray[np.uint64], size: int) -> NDArray[np.uint64]:
+    """Return one value for each run of ``size`` characters, shape (len - size + 1,)."""
+    count = max(0, len(points) - size + 1)
+    value = np.zeros(count, np.uint64)
+    for offset in range(size):
+        value = value * _PRIME + points[offset : offset + count]
+    return value
+
+
+def _mix(values: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:
+    """Spread values over 64 bits (the finaliser of SplitMix64), differently for each seed."""
+    mixed = values + np.uint64(0x9E3779B97F4A7C15 * (seed + 1) & 0xFFFFFFFFFFFFFFFF)
+    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return mixed ^ (mixed >> np.uint64(31))
+
+
+@functools.lru_cache(maxsize=65_536)
+def _hash(token: str) -> int:
+    return zlib.crc32(token.encode("utf-8", "replace"))
+
+
+@functools.lru_cache(maxsize=65_536)
+def _parts(token: str) -> tuple[int, ...]:
+    parts = _PART.findall(token)
+    return tuple(_hash(part.lower()) for part in parts) if len(parts) > 1 else ()

@@ -1,0 +1,337 @@
+"""Durable memory as the server sees it: record, recall, forget, and say how it is.
+
+Recording is policy, then redaction, then the ledger; only then is an event "recorded". Indexing and
+recall have threads of their own, and nothing that goes wrong there reaches a completion.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+import threading
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+from falcon_lsp.config import MemoryOptions
+from falcon_lsp.core.paths import Store
+from falcon_lsp.core.types import Snippet
+from falcon_lsp.memory.embedder import Embedder, HashedNgramEmbedder
+from falcon_lsp.memory.episodes import Episode
+from falcon_lsp.memory.events import Event, Kind
+from falcon_lsp.memory.indexer import Indexer
+from falcon_lsp.memory.ledger import Ledger, LedgerUnavailable
+from falcon_lsp.memory.long_term import LongTermMemory, Recalled
+from falcon_lsp.memory.policy import RecordingPolicy
+from falcon_lsp.memory.redact import redact_event
+
+logger = logging.getLogger(__name__)
+T = TypeVar("T")
+
+TICK_SECONDS = 2.0
+"""How often to look for what other processes recorded, forgot, or left without an owner."""
+
+MAX_WAITING = 10_000
+_MAX_TAINTED = 4096
+
+
+class MemoryService:
+    """Ledger and long-term memory of one store. Every method may be called from any thread.
+
+    A second service on the same store records as well; its recall is off, and `status` says so.
+    """
+
+    def __init__(
+        self, store: Store, options: MemoryOptions, embedder: Embedder | None = None
+    ) -> None:
+        self.policy = RecordingPolicy(options)
+        self._store = store
+        self._long_term = LongTermMemory(
+            store.chroma,
+            embedder or HashedNgramEmbedder(),
+            store.locks / "index.lock",
+            options.max_records,
+        )
+        self._ledger: Ledger | None = None
+        self._indexer: Indexer | None = None
+        self._trouble = ""
+        self._waiting: OrderedDict[str, Event] = OrderedDict()
+        self._tainted: OrderedDict[str, None] = OrderedDict()
+        self._lock = threading.RLock()
+        self._recaller = _Recaller()
+        self._closing = threading.Event()
+        self._ticker = threading.Thread(target=self._tick, name="falcon-memory", daemon=True)
+        self.counters: Counter[str] = Counter()
+
+    def open(self) -> bool:
+        """Open the ledger and start indexing in the background; False: recording is paused."""
+        with self._lock:
+            if not self._ticker.is_alive() and not self._closing.is_set():
+                self._ticker.start()
+            return self._ready() is not None
+
+    def close(self) -> None:
+        """Write down what still waits, stop every thread, release the files."""
+        self._closing.set()
+        if self._waiting:
+            self.record(())
+        if self._ticker.is_alive():
+            self._ticker.join()
+        if self._indexer is not None:
+            self._indexer.close()
+        self._recaller.close()
+        self._long_term.close()
+        if self._ledger is not None:
+            self._ledger.close()
+
+    # ---------------------------------------------------------------- recording
+
+    def record(self, events: Sequence[Event]) -> bool:
+        """Record ``events``; True means that all of them (and all that waited) are durable.
+
+        Events that the policy refuses are dropped, and the answer is False. When the ledger cannot
+        be written, they wait in memory (at most `MAX_WAITING`) for the next call.
+        """
+        allowed = [event for event in events if self.policy.allows(event.path)]
+        self.counters["refused"] += len(events) - len(allowed)
+        with self._lock:
+            for event in filter(None, map(self._clean, allowed)):
+                self._waiting.setdefault(event.event_id, event)
+            written = self._write()
+        return written and len(allowed) == len(events)
+
+    def _clean(self, event: Event) -> Event | None:
+        """Redact ``event``; None for text that settled in the place of a secret."""
+        if event.kind is Kind.SETTLED and event.completion_id in self._tainted:
+            return None
+        seen = self.policy.without_ignored(event)
+        clean = redact_event(seen)
+        if event.kind is Kind.SUGGESTED and clean is not seen:
+            self.counters["redacted"] += 1
+            self._tainted[event.completion_id] = None
+            if len(self._tainted) > _MAX_TAINTED:
+                self._tainted.popitem(last=False)
+        return clean
+
+    def _write(self) -> bool:
+        while len(self._waiting) > MAX_WAITING:
+            self._waiting.popitem(last=False)
+            self.counters["lost"] += 1
+        ledger = self._ready()
+        if ledger is None:
+            return False
+        if not self._waiting:
+            return True
+        try:
+            self.counters["recorded"] += ledger.append(list(self._waiting.values()))
+        except LedgerUnavailable as error:
+            self._pause(error)
+            return False
+        self._waiting.clear()
+        self._trouble = ""
+        self._request("recorded")
+        return True
+
+    def _ready(self) -> Ledger | None:
+        """Return the ledger, opened if need be; None while it cannot be."""
+        if self._ledger is None:
+            try:
+                self._ledger = Ledger(self._store.ledger)
+            except LedgerUnavailable as error:
+                self._pause(error)
+                return None
+            self._trouble = ""
+            self._indexer = Indexer(self._ledger, self._long_term)
+            self._request("opened")
+        return self._ledger
+
+    def _pause(self, error: LedgerUnavailable) -> None:
+        if not self._trouble:
+            logger.warning("recording paused: %s", error)
+        self._trouble = f"recording paused: {error}"
+
+    # ------------------------------------------------------------------- recall
+
+    def recall(
+        self,
+        text: str,
+        workspace: str,
+        language: str,
+        k: int,
+        deadline_ms: float,
+        exclude: Collection[str] = (),
+    ) -> tuple[Snippet, ...]:
+        """Return at most ``k`` successes like ``text`` as snippets for a prompt, best first.
+
+        See `recall_records`, which this calls.
+        """
+        found = self.recall_records(text, workspace, language, k, deadline_ms, exclude)
+        return tuple(each.record.snippet for each in found if each.record.outcome == "success")
+
+    def recall_records(
+        self,
+        text: str,
+        workspace: str,
+        language: str,
+        k: int,
+        deadline_ms: float,
+        exclude: Collection[str] = (),
+    ) -> tuple[Recalled, ...]:
+        """Return at most ``k`` successes and ``k`` failures like ``text``, best first.
+
+        Never raises and never takes longer than ``deadline_ms``: a miss is empty and counted. While
+        one question is still being answered, others miss at once.
+        """
+        if not self._long_term.available:
+            self.counters["recall_off"] += 1
+            return ()
+        future = self._recaller.ask(
+            lambda: self._long_term.query(text, workspace, language, k, exclude)
+        )
+        try:
+            found = tuple(future.result(deadline_ms / 1000)) if future is not None else None
+        except FutureTimeout:
+            found = None
+        except Exception as error:  # noqa: BLE001 - memory is a help, never a reason to fail
+            logger.warning("recall failed: %s", type(error).__name__)
+            self.counters["recall_failed"] += 1
+            return ()
+        self.counters["recall_missed" if found is None else "recalled"] += 1
+        return found or ()
+
+    # ---------------------------------------------------------- reading, forgetting
+
+    def recent_episodes(self, limit: int) -> list[Episode]:
+        """Return the latest ``limit`` episodes, oldest first; empty when there is no ledger."""
+        return self._read(lambda ledger: ledger.episodes(limit=limit), [])
+
+    def pending(self) -> int:
+        """Return how many finished episodes wait to be learned from."""
+        return self._read(lambda ledger: ledger.pending(), 0)
+
+    def status(self) -> dict[str, Any]:
+        """Say how recording and recall are, in plain JSON values."""
+        salvage = self._ledger.salvage if self._ledger is not None else None
+        available = self._long_term.available
+        no_counts: dict[str, int] = {}
+        return {
+            "recording": self.policy.recording and not self._trouble,
+            "trouble": self._trouble,
+            "waiting": len(self._waiting),
+            "counts": self._read(Ledger.counts, no_counts),
+            "unreadable": self._ledger.unreadable if self._ledger is not None else 0,
+            "salvaged": salvage
+            and {"damaged": str(salvage.damaged), "kept": salvage.kept, "lost": salvage.lost},
+            "recall": {
+                "available": available,
+                "reason": "" if available else f"recall is off: {self._long_term.reason}",
+                "records": self._count() if available else 0,
+            },
+            "counters": dict(self.counters),
+        }
+
+    def forget(
+        self,
+        *,
+        completion_ids: Iterable[str] | None = None,
+        event_id: str | None = None,
+        path: str | None = None,
+        workspace: str | None = None,
+        day: dt.date | None = None,
+    ) -> list[str]:
+        """Erase episodes (see `Ledger.forget`) from ledger and index; returns their ids.
+
+        The index begins anew in a fresh folder, filled in the background. When another process owns
+        it, that one does so within `TICK_SECONDS`. Raises `LedgerUnavailable`.
+        """
+        with self._lock:
+            ledger = self._ready()
+            if ledger is None or not self._write():
+                raise LedgerUnavailable(self._trouble)
+            gone = ledger.forget(
+                completion_ids=completion_ids,
+                event_id=event_id,
+                path=path,
+                workspace=workspace,
+                day=day,
+            )
+        self._long_term.discard()
+        self._request("forgotten")
+        return gone
+
+    def rebuild(self) -> int:
+        """Build the index anew and wait for it; returns its number of records.
+
+        0 when another process owns it.
+        """
+        if self._ready() is None or not self._long_term.discard():
+            return 0
+        self._request("rebuild")
+        self.wait_indexed()
+        return self._count()
+
+    def wait_indexed(self, timeout: float | None = None) -> bool:
+        """Block until the indexer rests; False when ``timeout`` seconds passed first."""
+        return self._indexer is None or self._indexer.queue.wait_idle(timeout)
+
+    # ---------------------------------------------------------------- mechanics
+
+    def _request(self, reason: str) -> None:
+        if self._indexer is not None:
+            self._indexer.request(reason)
+
+    def _tick(self) -> None:
+        while not self._closing.wait(TICK_SECONDS):
+            self._request("tick")
+
+    def _count(self) -> int:
+        try:
+            return self._long_term.count()
+        except Exception:  # noqa: BLE001 - the folder may vanish under us; the next run rebuilds it
+            return 0
+
+    def _read(self, question: Callable[[Ledger], T], default: T) -> T:
+        with self._lock:
+            ledger = self._ready()
+        try:
+            return default if ledger is None else question(ledger)
+        except LedgerUnavailable as error:
+            logger.warning("the ledger cannot be read: %s", error)
+            return default
+
+
+class _Recaller:
+    """One daemon thread that answers one question at a time."""
+
+    def __init__(self) -> None:
+        self._inbox: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
+        self._free = threading.Semaphore(1)
+        self._thread: threading.Thread | None = None
+
+    def ask(self, question: Callable[[], list[Recalled]]) -> Future[list[Recalled]] | None:
+        """Have ``question`` answered; None while another one is."""
+        if not self._free.acquire(blocking=False):
+            return None
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="falcon-recall", daemon=True)
+            self._thread.start()
+        future: Future[list[Recalled]] = Future()
+        self._inbox.put((future, question))
+        return future
+
+    def close(self) -> None:
+        """Let the thread end once it is done."""
+        self._inbox.put(None)
+
+    def _run(self) -> None:
+        while (item := self._inbox.get()) is not None:
+            future, question = item
+            try:
+                future.set_result(question())
+            except BaseException as error:  # noqa: BLE001 - Chroma's Rust panics are no Exception
+                future.set_exception(error)
+            finally:
+                self._free.release()
