@@ -17,18 +17,25 @@ from falcon_lsp.memory.regions import Growth, Region, anchored, minimal, moved
 TEXT = st.text("ab( )\n\r\t😀'.", max_size=12)
 OFFSET = st.integers(0, 40)
 URIS = ("file:///a.py", "file:///b.py")
+OFFER = st.tuples(st.just("offer"), OFFSET, st.text("ab( )\n😀'.", min_size=1, max_size=12))
+TAKE = st.tuples(st.just("take"), st.integers(1, 12))
 STEPS = st.lists(
     st.one_of(
+        OFFER,
+        TAKE,
+        OFFER,
+        TAKE,
         st.tuples(
             st.just("edit"), st.lists(st.tuples(OFFSET, st.integers(0, 6), TEXT), max_size=3)
         ),
-        st.tuples(st.just("take"), st.integers(1, 12)),
-        st.tuples(st.just("offer"), OFFSET, TEXT),
+        st.tuples(st.just("revert")),
+        st.tuples(st.just("slip")),
         st.tuples(st.just("wait"), st.floats(0, 200)),
         st.tuples(st.just("find"), st.integers(0, 5)),
         st.tuples(st.just("close")),
         st.tuples(st.just("switch")),
     ),
+    min_size=6,
     max_size=25,
 )
 FINDINGS = st.lists(
@@ -45,6 +52,7 @@ class Run:
         self.uri = URIS[0]
         self.now = 100.0
         self.version = 0
+        self.before = ""
         self.last: tuple[int, str] = (0, "")
         self.events: list[Event] = []
         self.offers = 0
@@ -62,7 +70,7 @@ class Run:
         before = self.snapshot()
         self.version += 1
         after = before.apply(tuple(edits), self.version)
-        self.texts[self.uri] = after.text
+        self.texts[self.uri], self.before = after.text, before.text
         return self.observer.changed(before, after, tuple(edits), self.now)
 
     def edit(self, wanted: list[tuple[int, int, str]]) -> list[Event]:
@@ -75,9 +83,19 @@ class Run:
         return self.apply(edits)
 
     def take(self, length: int) -> list[Event]:
+        """Insert the next ``length`` characters of the latest suggestion at its place."""
         at, text = self.last
         at = min(at, len(self.texts[self.uri]))
+        self.last = (at + len(text[:length]), text[length:])
         return self.apply([TextEdit(at, at, text[:length])])
+
+    def slip(self) -> list[Event]:
+        at = min(self.last[0], len(self.texts[self.uri]))
+        return self.apply([TextEdit(at, at, "z")])
+
+    def revert(self) -> list[Event]:
+        """Take back whatever the last change was."""
+        return self.apply([TextEdit(0, len(self.texts[self.uri]), self.before)])
 
     def offer(self, at: int, text: str) -> list[Event]:
         self.offers += 1

@@ -207,13 +207,17 @@ def _remember(workspace: _Workspace, episode: Episode) -> None:
     _shorten(workspace.episodes, MAX_EPISODES)
     suggestion = episode.suggestion
     line = _resulting_line(suggestion.prompt.prefix, suggestion.text)
-    weight = _rejection(episode)
-    if weight:
-        workspace.rejections.setdefault(line, {})[episode.completion_id] = weight
-        workspace.rejections.move_to_end(line)
-        _shorten(workspace.rejections, MAX_REJECTIONS)
-    elif episode.outcome is not None and episode.outcome.positive:
+    if episode.outcome is not None and episode.outcome.positive:
         workspace.rejections.pop(line, None)
+        return
+    votes = workspace.rejections.pop(line, {})
+    votes.pop(episode.completion_id, None)
+    weight = _rejection(episode)
+    if weight and sum(votes.values()) < REJECTIONS_TO_BLOCK:
+        votes[episode.completion_id] = weight
+    if votes:
+        workspace.rejections[line] = votes
+        _shorten(workspace.rejections, MAX_REJECTIONS)
 
 
 def _rejection(episode: Episode) -> int:
