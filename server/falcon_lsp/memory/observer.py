@@ -120,15 +120,15 @@ class EpisodeObserver:
         """Take over an explicit report; it outranks guesses. Repeated ``event_id``s do nothing.
 
         ``chars_kept`` None or 0 means all of it where the outcome is about the whole.
+        Nothing but the report is returned, so an empty list means that it changed nothing.
         """
-        found = self._collect(now)
         track = self._known.get(completion_id)
         if track is None or event_id in self._reports:
-            return found
+            return []
         if event_id:
             self._reports[event_id] = None
             _shorten(self._reports, MAX_REPORTS)
-        return found + track.report(outcome, chars_kept, now, event_id)
+        return track.report(outcome, chars_kept, now, event_id)
 
     def diagnostics_changed(
         self, uri: str, added: Sequence[Diagnostic], removed: Sequence[Diagnostic], now: float

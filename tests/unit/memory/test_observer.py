@@ -615,3 +615,11 @@ def test_suggestions_of_one_document_are_bounded() -> None:
         editor.play(("offer", "x = 1\n"), ("insert", "x = 1\n"))
     assert len(editor.observer._documents[URI].tracks) == MAX_TRACKS
     assert len([said for said in editor.outcomes() if "accepted" in said]) == MAX_TRACKS + 5
+
+
+def test_a_report_returns_nothing_but_itself() -> None:
+    editor = Editor.open(LINE).play(("offer", "return a"), ("wait", 1), ("insert", "return a"))
+    later = editor.now + 100
+    assert editor.observer.reported("#9", Outcome.ACCEPTED, None, later, "e1") == []
+    (event,) = editor.observer.reported("#1", Outcome.ACCEPTED, None, later, "e2")
+    assert (event.event_id, event.payload["inferred"]) == ("e2", False)
