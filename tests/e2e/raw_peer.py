@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import re
@@ -16,8 +15,7 @@ from typing import Any, BinaryIO
 
 TINY = [sys.executable, str(Path(__file__).with_name("tiny_server.py"))]
 REAL = [sys.executable, "-m", "falcon_lsp", "serve", "--stdio"]
-PARTS = ("falcon_lsp.lsp.server", "falcon_lsp.memory.service", "falcon_lsp.model.host")
-REAL_EXISTS = all(importlib.util.find_spec(part) for part in PARTS)
+REAL_EXISTS = not subprocess.run([*REAL, "--help"], capture_output=True, check=False).returncode
 STDIO_SERVERS = {"tiny": [*TINY, "stdio"], **({"real": REAL} if REAL_EXISTS else {})}
 """Commands of the servers that every protocol test runs against."""
 

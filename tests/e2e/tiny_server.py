@@ -12,7 +12,7 @@ from pygls.exceptions import JsonRpcInvalidParams
 
 from falcon_lsp.core.cancellation import Cancelled
 from falcon_lsp.lsp.base import FalconServer
-from falcon_lsp.lsp.transport import RemoteRefused, run_stdio, run_tcp, run_ws
+from falcon_lsp.lsp.transport import run_stdio, run_tcp, run_ws
 
 
 def note(variable: str) -> None:
@@ -73,6 +73,9 @@ def handlers(server: FalconServer) -> dict:
         params = lsp.ConfigurationParams([lsp.ConfigurationItem(section="falcon")])
         return await server.workspace_configuration_async(params)
 
+    def say(params):
+        server.protocol.notify("test/said", params)
+
     async def block(_params):
         await asyncio.get_running_loop().run_in_executor(None, server_blocker.wait)
 
@@ -85,6 +88,7 @@ def handlers(server: FalconServer) -> dict:
         "document": document,
         "configuration": configuration,
         "block": block,
+        "say": say,
         "wait": wait,
         "echo": lambda params: params,
         "mark": lambda params: note("TINY_MARKED"),
@@ -110,18 +114,13 @@ server_blocker = Blocker()
 def main() -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("transport", choices=["stdio", "tcp", "ws"])
-    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--debug", action="store_true")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.DEBUG if arguments.debug else logging.WARNING)
     if arguments.transport == "stdio":
         return run_stdio(make_server())
     run = run_tcp if arguments.transport == "tcp" else run_ws
-    try:
-        return run(make_server, arguments.host, 0)
-    except RemoteRefused as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+    return run(make_server)
 
 
 if __name__ == "__main__":

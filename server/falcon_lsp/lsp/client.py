@@ -22,21 +22,11 @@ EXIT_SECONDS = 10.0
 
 CAPABILITIES: Mapping[str, Any] = {
     "general": {"positionEncodings": ["utf-16"]},
-    "textDocument": {
-        "inlineCompletion": {},
-        "publishDiagnostics": {},
-        "synchronization": {"didSave": True},
-    },
+    "textDocument": {"inlineCompletion": {}, "synchronization": {"didSave": True}},
     "window": {"workDoneProgress": True},
     "workspace": {"configuration": True, "workspaceFolders": True},
 }
 """What the client can do unless told otherwise."""
-ANSWERED_NULL = (
-    "window/showMessageRequest",
-    "window/workDoneProgress/create",
-    "client/registerCapability",
-    "client/unregisterCapability",
-)
 
 
 class ResponseError(Exception):
@@ -57,7 +47,7 @@ class LspClient:
 
     ``configuration`` answers the server's ``workspace/configuration``: nested objects by section.
     ``notifications`` and ``requests`` collect the ``(method, params)`` of all that the server says
-    and asks; ``answers`` maps a method that it may request to a function of its parameters.
+    and asks; ``answers`` maps what it may ask to functions of the parameters (else it gets null).
     """
 
     def __init__(self, configuration: Mapping[str, Any] | None = None) -> None:
@@ -69,7 +59,6 @@ class LspClient:
             "workspace/workspaceFolders": lambda _params: self._folders,
             "workspace/applyEdit": lambda _params: {"applied": False},
             "window/showDocument": lambda _params: {"success": False},
-            **dict.fromkeys(ANSWERED_NULL, lambda _params: None),
         }
         self._folders: list[dict[str, str]] = []
         self._ids = itertools.count(1)
@@ -90,13 +79,9 @@ class LspClient:
         self, command: Sequence[str], env: Mapping[str, str] | None = None, stderr: Any = None
     ) -> None:
         """Start the server; ``env`` is added to this process's environment."""
+        env = {**os.environ, **(env or {})}
         self._process = await asyncio.create_subprocess_exec(
-            *command,
-            stdin=PIPE,
-            stdout=PIPE,
-            stderr=stderr,
-            env={**os.environ, **(env or {})},
-            limit=STREAM_LIMIT,
+            *command, stdin=PIPE, stdout=PIPE, stderr=stderr, env=env, limit=STREAM_LIMIT
         )
         self._listening = asyncio.create_task(self._listen())
 
@@ -111,15 +96,14 @@ class LspClient:
         self._folders = [{"uri": uri, "name": root.name}] if root and uri else []
         params = {
             "processId": os.getpid(),
-            "clientInfo": {"name": "falcon-lsp client"},
             "rootUri": uri,
-            "workspaceFolders": self._folders or None,
+            "workspaceFolders": self._folders,
             "capabilities": CAPABILITIES if capabilities is None else capabilities,
             "initializationOptions": options,
         }
-        result: dict[str, Any] = await self.request("initialize", params)
+        result = await self.request("initialize", params)
         self.notify("initialized", {})
-        return result
+        return dict(result)
 
     def open(self, uri: str, language: str, text: str) -> None:
         """Open a document at version 1."""
@@ -148,9 +132,8 @@ class LspClient:
             "position": _place(place),
             "context": {"triggerKind": 1 if invoked else 2},
         }
-        result = await self.request("textDocument/inlineCompletion", params)
-        items = result.get("items", []) if isinstance(result, dict) else result
-        return list(items or ())
+        result = await self.request("textDocument/inlineCompletion", params) or []
+        return list(result["items"] if isinstance(result, dict) else result)
 
     async def execute_command(self, command: str, *arguments: Any) -> Any:
         """Run one of the server's commands and return its result."""
@@ -226,16 +209,14 @@ class LspClient:
         with contextlib.suppress(BadHeader, Oversized, OSError):
             while stream and (body := await read_message(stream)) is not None:
                 self._receive(json.loads(body))
-        for future in self._waiting.values():
-            if not future.done():
-                future.set_exception(ServerGone("the server has ended"))
+        for future in filter(lambda future: not future.done(), self._waiting.values()):
+            future.set_exception(ServerGone("the server has ended"))
         self._arrived.set()
 
     def _receive(self, message: dict[str, Any]) -> None:
         if "method" not in message:
             self._settle(message)
         elif "id" in message:
-            self.requests.append((message["method"], message.get("params")))
             self._reply(message)
         else:
             self.notifications.append((message["method"], message.get("params")))
@@ -251,11 +232,10 @@ class LspClient:
             future.set_result(message.get("result"))
 
     def _reply(self, message: dict[str, Any]) -> None:
-        if answer := self.answers.get(message["method"]):
-            self._send({"id": message["id"], "result": answer(message.get("params"))})
-        else:
-            error = {"code": -32601, "message": "unknown method"}
-            self._send({"id": message["id"], "error": error})
+        self.requests.append((message["method"], message.get("params")))
+        answer = self.answers.get(message["method"])
+        result = answer(message.get("params")) if answer else None
+        self._send({"id": message["id"], "result": result})
 
     def _configured(self, params: Any) -> list[Any]:
         return [self._section(item.get("section") or "") for item in params["items"]]

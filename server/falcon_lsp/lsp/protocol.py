@@ -30,7 +30,17 @@ from pygls.protocol import LanguageServerProtocol, lsp_method
 
 from falcon_lsp.core.cancellation import Cancelled
 from falcon_lsp.core.text import PositionEncoding
-from falcon_lsp.lsp.messages import VERSION, Call, Code, MsgId, Refused, Reply, decode, error_reply
+from falcon_lsp.lsp.messages import (
+    VERSION,
+    Call,
+    Code,
+    MsgId,
+    Refused,
+    Reply,
+    decode,
+    error_reply,
+    usable_id,
+)
 from falcon_lsp.lsp.structure import content_changes, structure_params
 
 if TYPE_CHECKING:
@@ -279,7 +289,8 @@ class FalconProtocol(LanguageServerProtocol):
     @lsp_method(lsp.CANCEL_REQUEST)
     def lsp_cancel_request(self, params: lsp.CancelParams) -> None:
         """Cancel a running request; it is answered when its handler has ended."""
-        if (task := self._running.get(params.id)) is not None:
+        msg_id = usable_id(params.id)
+        if msg_id is not None and (task := self._running.get(msg_id)) is not None:
             task.cancel()
 
     @lsp_method(lsp.TEXT_DOCUMENT_DID_OPEN)

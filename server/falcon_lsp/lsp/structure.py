@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import cattrs
@@ -15,8 +16,12 @@ from falcon_lsp.lsp.messages import Call, Code
 PLACE_LIMIT = 80
 
 
+@functools.cache
 def strict_converter() -> cattrs.Converter:
-    """Return a converter of LSP's types that does not coerce texts, numbers and booleans."""
+    """Return the converter of LSP's types that does not coerce texts, numbers and booleans.
+
+    It generates code on first use of a type, so all connections share one.
+    """
     converter = cattrs.Converter()
     for kind in (str, int, bool):
         converter.register_structure_hook(kind, _exactly)
@@ -29,6 +34,7 @@ def structure_params(converter: cattrs.Converter, call: Call) -> Any:
 
     Raises `Refused` with the place of what is wrong, never with its content.
     """
+    _forgive(call)
     kind: Any = lsp.METHOD_TO_TYPES.get(call.method, (None, None, None))[2]
     if kind is None:
         return call.params
@@ -55,15 +61,25 @@ def _range(value: lsp.Range) -> Range:
 
 
 def _exactly(value: Any, kind: type) -> Any:
-    if type(value) is not kind:
-        raise TypeError(kind.__name__)
-    return value
+    """Structure texts, integers and booleans, and the enumerations derived from them."""
+    base = next(base for base in (bool, int, str) if issubclass(kind, base))
+    if type(value) is not base:
+        raise TypeError(base.__name__)
+    return value if kind is base else kind(value)
 
 
 def _number(value: Any, _kind: type) -> float:
     if type(value) is not int and type(value) is not float:
         raise TypeError("number")
     return float(value)
+
+
+def _forgive(call: Call) -> None:
+    """Drop a kind of tracing that LSP lacks (``compact``): no reason to refuse to start."""
+    if call.method == lsp.INITIALIZE and isinstance(call.params, dict):
+        known = [kind.value for kind in lsp.TraceValue]
+        if call.params.get("trace") not in known:
+            call.params.pop("trace", None)
 
 
 def _place(error: Exception) -> str:
