@@ -26,10 +26,12 @@ interface Offer {
   readonly text: string;
   readonly start: number;
   readonly offeredAt: number;
-  /** Characters taken so far, piece by piece. */
+  /** Characters of the whole suggestion, also where `text` is what is left of it. */
+  readonly length: number;
+  /** Of these, the characters that stand: typed by the user, or taken piece by piece. */
   kept: number;
-  /** Where the caret stands after the last piece. */
-  caret: number;
+  /** Where the caret stands after the last piece that was taken. */
+  caret?: number;
 }
 
 /** A suggestion that was taken, and where its text stands. */
@@ -57,19 +59,14 @@ export class FeedbackTracker {
     items: readonly InlineCompletionItem[],
   ): void {
     const uri = document.uri.toString();
-    const [current] = this.offers.get(uri) ?? [];
-    // While a suggestion is being taken piece by piece, the editor keeps showing what is left of it.
-    if (
-      current !== undefined &&
-      current.kept > 0 &&
-      document.offsetAt(position) === current.caret
-    ) {
-      return;
-    }
-    this.offers.set(
-      uri,
-      items.flatMap((item) => this.offer(document, position, item) ?? []),
-    );
+    const before = this.offers.get(uri) ?? [];
+    const now = items.flatMap((item) => this.offer(document, position, item, before) ?? []);
+    // While a suggestion is being taken piece by piece, the editor goes on showing what is left of
+    // it, unless the new answer is the same text: then it counts as that of the new answer.
+    const caret = document.offsetAt(position);
+    const shown = before.slice(0, 1).filter((offer) => offer.caret === caret);
+    const others = now.filter(({ completionId }) => completionId !== shown[0]?.completionId);
+    this.offers.set(uri, [...shown, ...others]);
   }
 
   /** A suggestion was taken whole; its command has told the server. */
@@ -88,7 +85,7 @@ export class FeedbackTracker {
   partlyTaken(uri: string, piece: string, caret: number): void {
     const [offer] = this.offers.get(uri) ?? [];
     if (offer !== undefined && piece !== "") {
-      offer.kept += [...piece].length;
+      offer.kept += characters(piece);
       offer.caret = caret;
       this.report(offer, "partial", offer.kept);
     }
@@ -99,8 +96,8 @@ export class FeedbackTracker {
     // Of several, the editor shows the first until the user asks for another, which it does not tell.
     const [offer] = this.offers.get(uri) ?? [];
     this.offers.delete(uri);
-    if (offer !== undefined && offer.kept === 0) {
-      this.report(offer, "rejected", 0);
+    if (offer !== undefined && offer.caret === undefined) {
+      this.report(offer, "rejected", offer.kept);
     }
   }
 
@@ -118,7 +115,10 @@ export class FeedbackTracker {
       } else if (rangeOffset < taken.end) {
         this.taken.delete(uri);
         if (reason === UNDO) {
-          this.report(taken, "undone", 0);
+          const standing = document
+            .getText()
+            .slice(taken.start, Math.max(taken.start, rangeOffset));
+          this.report(taken, "undone", characters(standing));
         }
         return;
       }
@@ -134,19 +134,23 @@ export class FeedbackTracker {
     document: TextDocument,
     position: Position,
     { insertText, range, command }: InlineCompletionItem,
+    before: readonly Offer[],
   ): Offer | undefined {
     const completionId: unknown = command?.arguments?.[0];
     if (command?.command !== ACCEPTED || typeof completionId !== "string") {
       return undefined;
     }
     const plain = typeof insertText === "string" ? insertText : insertText.value;
+    // Typed into, a suggestion is offered again under its id, shorter by what was typed.
+    const earlier = before.find((one) => one.completionId === completionId);
+    const length = earlier?.length ?? characters(plain);
     return {
       completionId,
       text: document.eol === CRLF ? plain.replace(/\r?\n/g, "\r\n") : plain,
       start: document.offsetAt(range?.start ?? position),
-      offeredAt: this.now(),
-      kept: 0,
-      caret: -1,
+      offeredAt: earlier?.offeredAt ?? this.now(),
+      length,
+      kept: Math.max(0, length - characters(plain)),
     };
   }
 
@@ -163,4 +167,9 @@ export class FeedbackTracker {
       (error: unknown) => log().warn(`${outcome} ${of.completionId}: ${describe(error)}`),
     );
   }
+}
+
+/** The number of characters as the server counts them: code points, a line end being one. */
+function characters(text: string): number {
+  return [...text.replaceAll("\r\n", "\n")].length;
 }

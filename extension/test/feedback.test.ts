@@ -114,6 +114,44 @@ test("an answer behind a taken piece does not replace the suggestion that is sho
   );
 });
 
+test("behind a taken piece the same text may be taken under the newer answer's id", async () => {
+  offer("cmp-1", "sum(items)");
+  await takeWord(8, "sum");
+  offer("cmp-2", "(items)", 11);
+  feedback.changed(file.edit(11, 0, "(items)"));
+  feedback.accepted("cmp-2");
+  feedback.changed(file.edit(11, 7, "", 1));
+  const told = reports().map(({ completionId, outcome }) => [completionId, outcome]);
+  assert.deepEqual(told, [
+    ["cmp-1", "partial"],
+    ["cmp-2", "undone"],
+  ]);
+});
+
+test("what was typed of a suggestion counts as kept, and its time runs on", async () => {
+  offer("cmp-1", "sum(items)");
+  time += 400;
+  file.edit(8, 0, "su");
+  offer("cmp-1", "m(items)", 10);
+  time += 300;
+  await press("falcon.dismiss", "hide", () => undefined);
+  const [{ outcome, charsKept, elapsedMs } = {} as Partial<Feedback>] = reports();
+  assert.deepEqual([outcome, charsKept, elapsedMs], ["rejected", 2, 700]);
+});
+
+test("an undo of the rest leaves the pieces that were taken before", async () => {
+  offer("cmp-1", "sum(items)");
+  await takeWord(8, "sum");
+  file.edit(11, 0, "(items)");
+  feedback.accepted("cmp-1");
+  feedback.changed(file.edit(11, 7, "", 1));
+  const told = reports().map(({ outcome, charsKept }) => [outcome, charsKept]);
+  assert.deepEqual(told, [
+    ["partial", 3],
+    ["undone", 3],
+  ]);
+});
+
 test("a newer answer replaces an older one", async () => {
   offer("cmp-1", "sum(items)");
   offer("cmp-2", "um(items)", 9);
