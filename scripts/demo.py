@@ -24,20 +24,20 @@ from falcon_lsp.lsp.client import LspClient
 PACKAGES = ("networkx", "attr", "jinja2", "rich", "sympy")
 """Imports of projects that stand in never-train.txt."""
 
-CAPABILITIES = {
-    "general": {"positionEncodings": ["utf-16"]},
-    "textDocument": {"inlineCompletion": {"dynamicRegistration": True}},
-    "workspace": {"configuration": True, "workspaceFolders": True},
-    "window": {"workDoneProgress": True},
-}
+GHOST, PLAIN = "\033[2m", "\033[0m"
+THINKING_SECONDS = 0.5
+TYPED = 3
+"""Characters typed at each place before the suggestion is asked for."""
 
 
 @dataclass(frozen=True)
 class Spot:
-    """A place where a developer might stop typing: what stands after it is the truth."""
+    """A place in a line where a developer might be typing; ``truth`` is the rest of the line."""
 
     file: Path
-    offset: int
+    line: int
+    column: int
+    typed: str
     truth: str
 
 
@@ -63,12 +63,12 @@ async def demonstrate(arguments: argparse.Namespace, store: Path) -> bool:
     heading("Start the server as an editor would (stdio, Language Server Protocol)")
     spots = choose_spots(arguments.spots, random.Random(arguments.seed))
     client = LspClient()
+    root = common_folder(spots)
     settings = {"engine": arguments.engine, "learning": {"enable": False}}
     command = [sys.executable, "-m", "falcon_lsp", "serve", "--stdio"]
-    await client.start(command, env={**os.environ, "FALCON_DATA_DIR": str(store)})
+    await client.start(command, env={"FALCON_DATA_DIR": str(store)})
     begun = time.perf_counter()
-    root = spots[0].file.parent.parent
-    await client.initialize(root=root, capabilities=CAPABILITIES, options=settings)
+    await client.initialize(root, options=settings)
     print(f"initialize answered in {(time.perf_counter() - begun) * 1000:.0f} ms")
     await until_ready(client)
     heading(f"Type at {len(spots)} places of files the model has never seen")
@@ -83,46 +83,47 @@ async def demonstrate(arguments: argparse.Namespace, store: Path) -> bool:
     await client.shutdown()
     latencies.sort()
     print(
-        f"\n{shown} of {len(spots)} places got a suggestion, {exact} were exactly what stood there; "
+        f"\n{shown} of {len(spots)} places got a suggestion, {exact} exactly what stood there; "
         f"median {latencies[len(latencies) // 2]:.0f} ms. Model {status['model']}."
     )
     return shown == 0
 
 
 async def visit(client: LspClient, spot: Spot, number: int) -> tuple[str, float]:
-    """Open the file with the rest of the line gone, type three characters, ask, and react."""
-    source = spot.file.read_text(encoding="utf-8")
-    start, typed = spot.offset, source[spot.offset : spot.offset + 3]
-    text = source[:start] + source[start + 3 + len(spot.truth) :]
-    uri = spot.file.as_uri()
-    await client.open(uri, "python", text)
-    for index, character in enumerate(typed):
-        await client.change(uri, [(start + index, start + index, character)])
+    """Open the file with the rest of a line gone, type a little, ask, and react."""
+    lines = spot.file.read_text(encoding="utf-8").split("\n")
+    head = lines[spot.line][: spot.column]
+    lines[spot.line] = head
+    uri, column = spot.file.as_uri(), spot.column
+    client.open(uri, "python", "\n".join(lines))
+    for character in spot.typed:
+        client.change(uri, (spot.line, column), (spot.line, column), character)
+        column += 1
     begun = time.perf_counter()
-    items = await client.inline_completion(uri, start + 3)
+    items = await client.inline_completion(uri, (spot.line, column))
     milliseconds = (time.perf_counter() - begun) * 1000
-    suggestion = items[0]["insertText"] if items else ""
-    line = source[source.rfind("\n", 0, start) + 1 : start + 3].lstrip()
-    accepted = bool(suggestion) and spot.truth.startswith(suggestion.strip("\n").split("\n")[0])
-    print(f"{number + 1:3} {spot.file.parent.name}/{spot.file.name}  {milliseconds:5.0f} ms")
-    print(f"    {line}\033[2m{suggestion or '(nothing)'}\033[0m")
-    if not accepted and suggestion:
-        print(f"    stood there: {spot.truth}")
-    await react(client, uri, start + 3, suggestion, spot.truth, accepted=accepted)
-    await client.close(uri)
+    suggestion = str(items[0]["insertText"]) if items else ""
+    accepted = bool(suggestion) and spot.truth.startswith(suggestion.split("\n")[0])
+    print(f"{number + 1:3}  {spot.file.parent.name}/{spot.file.name}  {milliseconds:.0f} ms")
+    print(f"     {head.lstrip()}{spot.typed}{GHOST}{suggestion or '(nothing)'}{PLAIN}")
+    if suggestion and not accepted:
+        print(f"     stood there: {spot.truth}")
+    await react(client, uri, (spot.line, column), suggestion if accepted else "", spot.truth)
+    client.close(uri)
     return suggestion, milliseconds
 
 
 async def react(
-    client: LspClient, uri: str, at: int, suggestion: str, truth: str, *, accepted: bool
+    client: LspClient, uri: str, at: tuple[int, int], accepted: str, truth: str
 ) -> None:
-    """Take the suggestion, or type over it what stood there: plain edits, nothing else."""
+    """Take the suggestion, or type what stood there: plain edits, nothing else."""
     if accepted:
-        await client.change(uri, [(at, at, suggestion)])
+        client.change(uri, at, at, accepted)
         return
-    await asyncio.sleep(0.4)
+    await asyncio.sleep(THINKING_SECONDS)
     for index, character in enumerate(truth):
-        await client.change(uri, [(at + index, at + index, character)])
+        place = (at[0], at[1] + index)
+        client.change(uri, place, place, character)
 
 
 def choose_spots(count: int, rng: random.Random) -> list[Spot]:
@@ -137,16 +138,21 @@ def choose_spots(count: int, rng: random.Random) -> list[Spot]:
     while len(spots) < count:
         file = rng.choice(files)
         source = file.read_text(encoding="utf-8")
-        lines = source.splitlines(keepends=True)
+        lines = source.split("\n")
         number = rng.randrange(20, len(lines))
-        line = lines[number].rstrip("\n")
+        line = lines[number].rstrip()
         code = line.strip()
         if len(code) < 16 or code.startswith(("#", '"', "'")):
             continue
-        column = len(line) - len(code) + rng.randrange(2, len(code) - 8)
-        offset = sum(map(len, lines[:number])) + column
-        spots.append(Spot(file, offset, line[column + 3 :]))
+        column = len(line) - len(code) + rng.randrange(2, len(code) - 9)
+        typed, truth = line[column : column + TYPED], line[column + TYPED :]
+        spots.append(Spot(file, number, column, typed, truth))
     return spots
+
+
+def common_folder(spots: list[Spot]) -> Path:
+    """Return the folder above all packages: the demo's workspace."""
+    return Path(os.path.commonpath([spot.file for spot in spots]))
 
 
 async def until_ready(client: LspClient) -> None:
@@ -166,9 +172,8 @@ def show_learning(store: Path) -> bool:
     """Print what was recorded, recall from it, train once and show the gate's verdict."""
     heading("What was recorded, from plain edits alone (falcon-lsp memory list)")
     subprocess.run(falcon(store, "memory", "list", "--limit", "12"), check=True)
-    heading("What long-term memory recalls for the first of them")
-    subprocess.run(falcon(store, "memory", "rebuild"), check=True)
-    subprocess.run(falcon(store, "memory", "recall", "def __init__(self, graph):"), check=True)
+    heading("What long-term memory recalls at a place like the first (falcon-lsp memory recall)")
+    subprocess.run(falcon(store, "memory", "recall", "def __init__(self, graph"), check=True)
     heading("One training update and the gate's verdict (falcon-lsp --train-from-logs)")
     done = subprocess.run(falcon(store, "--train-from-logs"), check=False)
     listed = subprocess.run(

@@ -122,6 +122,12 @@ def _add_memory(verbs: argparse._SubParsersAction, common: argparse.ArgumentPars
     importing = actions.add_parser("import", parents=[common], help="read exported events")
     importing.add_argument("path", type=Path)
     importing.set_defaults(run=commands.memory_import)
+    recall = actions.add_parser("recall", parents=[common], help="what memory says about a text")
+    recall.add_argument("text")
+    recall.add_argument("--workspace", help="folder URI; default: the one used last")
+    recall.add_argument("--language", default="python")
+    recall.add_argument("--limit", type=int, default=5)
+    recall.set_defaults(run=commands.memory_recall)
     rebuild = actions.add_parser("rebuild", parents=[common], help="build the index anew")
     rebuild.set_defaults(run=commands.memory_rebuild)
 

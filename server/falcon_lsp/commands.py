@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
 import os
 import sys
@@ -15,6 +16,10 @@ from typing import Any
 from falcon_lsp.config import Config, from_client_options
 from falcon_lsp.core.paths import Store
 from falcon_lsp.memory.episodes import Episode
+
+
+RECALL_DEADLINE_MS = 60_000
+"""Someone who asks by hand may wait for the index to be opened."""
 
 
 class UserError(Exception):
@@ -31,9 +36,9 @@ def serve(arguments: argparse.Namespace) -> int:
     app = Application()
     try:
         tcp, ws = getattr(arguments, "tcp", None), getattr(arguments, "ws", None)
-        if not tcp and not ws:
+        if (address := tcp or ws) is None:
             return transport.run_stdio(create_server(app, config))
-        host, port = _host_and_port(tcp or ws)
+        host, port = _host_and_port(address)
         run = transport.run_tcp if tcp else transport.run_ws
         return run(
             lambda: create_server(app, config),
@@ -131,7 +136,7 @@ def memory_forget(arguments: argparse.Namespace) -> int:
             completion_ids=[arguments.id] if arguments.id else None,
             path=arguments.path,
             workspace=arguments.workspace,
-            day=arguments.day,
+            day=_day(arguments.day) if arguments.day else None,
         )
     dropped = _registry(arguments).drop_descendants(gone)
     body = {"forgotten": len(gone), "adapters_dropped": dropped}
@@ -157,6 +162,22 @@ def memory_import(arguments: argparse.Namespace) -> int:
         print(f"{arguments.path}:{line}: {reason}", file=sys.stderr)
     body = {"imported": report.used, "skipped": len(report.skipped)}
     _print(arguments, body, _key_values)
+    return 0
+
+
+def memory_recall(arguments: argparse.Namespace) -> int:
+    """Show what long-term memory says about a text, successes and failures alike."""
+    with _memory(arguments) as memory:
+        memory.wait_indexed()
+        workspace = arguments.workspace
+        if workspace is None:
+            latest = memory.recent_episodes(limit=1)
+            workspace = latest[0].workspace if latest else ""
+        found = memory.recall_records(
+            arguments.text, workspace, arguments.language, arguments.limit, RECALL_DEADLINE_MS
+        )
+    rows = [{"score": round(each.score, 3), **asdict(each.record)} for each in found]
+    _print(arguments, rows, lambda rows: [_recalled_line(row) for row in rows])
     return 0
 
 
@@ -321,6 +342,11 @@ def _episode_line(row: dict[str, Any]) -> str:
     return f"{row['completion_id'][:16]}  {outcome:24} {row['path']}  {text[0][:60]!r}"
 
 
+def _recalled_line(row: dict[str, Any]) -> str:
+    said = row["suggested"] if row["settled"] is None else row["settled"]
+    return f"{row['score']:.3f}  {row['outcome']:8} {row['path']}  {said.strip()[:60]!r}"
+
+
 def _adapter_line(row: dict[str, Any]) -> str:
     mark = "*" if row["current"] else " "
     reasons = "; ".join(row["reasons"])
@@ -332,6 +358,13 @@ def _host_and_port(address: str) -> tuple[str, int]:
     if not separator or not port.isdigit() or int(port) > 65535:
         raise UserError(f"{address}: write HOST:PORT, for example 127.0.0.1:0")
     return host.strip("[]") or "127.0.0.1", int(port)
+
+
+def _day(text: str) -> dt.date:
+    try:
+        return dt.date.fromisoformat(text)
+    except ValueError as error:
+        raise UserError(f"{text}: write a day as YYYY-MM-DD") from error
 
 
 def _literal(value: str) -> Any:

@@ -13,13 +13,15 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from falcon_lsp.config import Config
+from falcon_lsp.core.op_queue import OpQueue
 from falcon_lsp.core.paths import Store
+from falcon_lsp.core.types import Snippet
 from falcon_lsp.learning.supervisor import TrainingSupervisor
 from falcon_lsp.memory.events import Event, Kind
 from falcon_lsp.memory.service import MemoryService
 from falcon_lsp.memory.short_term import ShortTermMemory
 from falcon_lsp.model.adapters import BASE, AdapterRefused, AdapterRegistry
-from falcon_lsp.model.engine import Engine, Progress
+from falcon_lsp.model.engine import Engine, EngineError, Progress
 from falcon_lsp.model.host import EngineHost, HostState
 
 logger = logging.getLogger(__name__)
@@ -41,7 +43,8 @@ class Application:
         self.paused = False
         self._recorder = ThreadPoolExecutor(1, thread_name_prefix="falcon-recorder")
         self._started = False
-        self._refused = ""
+        self._stamp = -1
+        self._swaps = OpQueue("falcon-adapters", self._serve_current)
 
     def start(self, config: Config, progress: Progress) -> None:
         """Open the store and begin loading the model; returns before either is done."""
@@ -53,7 +56,7 @@ class Application:
         self.memory = MemoryService(self.store, config.memory)
         self.adapters = AdapterRegistry(self.store.adapters)
         self.supervisor = TrainingSupervisor(
-            self.store, lambda: self.config, self._pending_episodes, self._on_training
+            self.store, lambda: self.config, self._pending_episodes, self._tell
         )
         self._recorder.submit(self._open_memory)
         self.host.load(functools.partial(self._load_engine, config), progress)
@@ -80,30 +83,20 @@ class Application:
             adapter_id = self.adapters.rollback(to)
         except AdapterRefused as error:
             return str(error)
-        self.serve_current_adapter()
+        self.follow_adapters()
         return f"Rolled back to {adapter_id}."
 
-    def serve_current_adapter(self) -> None:
-        """Hand the registry's current adapter to the engine, after the requests in hand.
+    def follow_adapters(self) -> None:
+        """Look, cheaply, whether another adapter is to be served; swap it in beside requests."""
+        if self.adapters is None or self.host.engine is None:
+            return
+        if (stamp := self.adapters.stamp()) != self._stamp:
+            self._stamp = stamp
+            self._swaps.request("the current adapter changed")
 
-        Cheap when nothing has changed; an adapter that was refused is not tried again.
-        """
-        engine = self.host.engine
-        if engine is None or self.adapters is None or self.host.state is not HostState.READY:
-            return
-        wanted = self.adapters.current()
-        if wanted in (engine.adapter_id, self._refused):
-            return
-        if wanted == BASE:
-            self.host.swap(None, BASE)
-            return
-        try:
-            verified = self.adapters.verify(wanted, self.host.base_sha256)
-        except AdapterRefused as error:
-            self._refused = wanted
-            self.host.message = f"adapter {wanted} was refused: {error}"
-            return
-        self.host.swap(verified.path, verified.id)
+    def recall(self, *question: Any) -> Sequence[Snippet]:
+        """Ask long-term memory (`MemoryService.recall`); nothing before it is open."""
+        return self.memory.recall(*question) if self.memory is not None else ()
 
     def touched(self) -> None:
         """Note that the developer is typing: training waits for a quiet moment."""
@@ -114,6 +107,7 @@ class Application:
         """Flush what is recorded and stop every thread and child process."""
         if self.supervisor is not None:
             self.supervisor.close()
+        self._swaps.close()
         self.host.close()
         self._recorder.shutdown(wait=True)
         if self.memory is not None:
@@ -138,12 +132,28 @@ class Application:
     def _load_engine(self, config: Config, progress: Progress) -> Engine:
         from falcon_lsp.model.loader import load_engine
 
-        engine = load_engine(config, self.store, progress)
-        self._recorder.submit(self.serve_current_adapter)
-        return engine
+        return load_engine(config, self.store, progress)
 
-    def _on_training(self, event: dict[str, Any]) -> None:
-        """Pass on what the trainer says; called on the supervisor's thread."""
+    def _serve_current(self, reason: str) -> None:
+        """Give the engine the adapter that the registry says is current, verified."""
+        engine, registry = self.host.engine, self.adapters
+        if engine is None or registry is None:
+            return
+        try:
+            wanted = registry.current(engine.base_sha256)
+            self.host.message = registry.notice
+            if wanted == engine.adapter_id:
+                return
+            folder = None if wanted == BASE else registry.verify(wanted, engine.base_sha256).path
+            engine.load_adapter(folder, wanted)
+        except EngineError as error:
+            self.host.message = f"the adapter was refused: {error}"
+            return
+        logger.info("serving adapter %s: %s", engine.adapter_id, reason)
+        self._tell({"event": "served", "adapter": wanted})
+
+    def _tell(self, event: dict[str, Any]) -> None:
+        """Pass on what the trainer or a swap says, on whichever thread it was said."""
         for listener in list(self.listeners):
             listener(event)
 
@@ -157,5 +167,5 @@ class Application:
             return "trouble"
         if self.host.state is not HostState.READY:
             return "loading"
-        running = self.supervisor is not None and self.supervisor.status()["running"]
-        return "learning" if running else "ready"
+        learning = self.supervisor is not None and self.supervisor.status()["running"]
+        return "learning" if learning else "ready"

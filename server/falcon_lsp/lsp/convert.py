@@ -47,7 +47,7 @@ def inline_item(suggestion: Suggestion, where: lsp.Range) -> lsp.InlineCompletio
 
 
 def completion_item(
-    suggestion: Suggestion, snapshot: TextSnapshot, encoding: PositionEncoding
+    snapshot: TextSnapshot, encoding: PositionEncoding, suggestion: Suggestion
 ) -> lsp.CompletionItem:
     """Return a suggestion for the ordinary completion list.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from lsprotocol import types as lsp
@@ -25,6 +26,8 @@ from falcon_lsp.lsp.session import FORWARDED, Session
 logger = logging.getLogger(__name__)
 
 TICK_SECONDS = 1.0
+TRAINING_SHARES = {"loading": 0.1, "training": 0.3, "gate": 0.8}
+"""How far the progress bar stands when a phase of training begins."""
 
 
 class Falcon(FalconServer):
@@ -121,13 +124,16 @@ def on_shutdown(server: Falcon, _params: None = None) -> None:
 
 
 def training_listener(server: Falcon) -> Callable[[dict[str, Any]], None]:
-    """Return what shows the trainer's progress in this client."""
+    """Return what shows the trainer's progress in this client and follows a new adapter."""
     report = ProgressReporter(server, "falcon: learning")
 
     def listen(event: dict[str, Any]) -> None:
-        if event["event"] == "progress":
-            report(str(event.get("message", "")), float(event.get("share", 0.0)))
-        elif event["event"] in {"done", "failed", "paused"}:
+        what = event["event"]
+        if what == "served":
+            server.session.completion.reset()
+        elif what == "phase":
+            report(event["phase"], TRAINING_SHARES.get(event["phase"], 0.0))
+        elif what in {"done", "error", "failed", "paused", "cancelled"}:
             report("", 1.0)
 
     return listen
@@ -136,6 +142,7 @@ def training_listener(server: Falcon) -> Callable[[dict[str, Any]], None]:
 async def on_configuration(server: Falcon, params: lsp.DidChangeConfigurationParams) -> None:
     """Take over changed settings, pushed or pulled."""
     server.app.reconfigure(await pull_configuration(server, params.settings))
+    server.session.completion.reset()
 
 
 async def pull_configuration(server: Falcon, pushed: object = None) -> Config:
@@ -199,10 +206,10 @@ async def on_completion(server: Falcon, params: lsp.CompletionParams) -> lsp.Com
     uri = params.text_document.uri
     answer = await ask(server, uri, params.position, invoked=False)
     snapshot = server.documents.get(uri)
-    encoding = server.documents.encoding
-    found = answer.suggestions if snapshot else ()
-    items = [convert.completion_item(s, snapshot, encoding) for s in found]
-    return lsp.CompletionList(is_incomplete=True, items=items)
+    if snapshot is None:
+        return lsp.CompletionList(is_incomplete=True, items=[])
+    encode = partial(convert.completion_item, snapshot, server.documents.encoding)
+    return lsp.CompletionList(True, [encode(each) for each in answer.suggestions])
 
 
 async def ask(server: Falcon, uri: str, where: lsp.Position, *, invoked: bool) -> Answer:

@@ -132,7 +132,7 @@ class Session:
         if due is not None and due <= time.time():
             self._record(self.observer.tick(time.time()))
         if not self._running and time.monotonic() - self.last_edit > SWAP_AFTER_QUIET:
-            self.app.serve_current_adapter()
+            self.app.follow_adapters()
 
     def flush(self) -> None:
         """Write down what is still open before the connection ends."""
@@ -214,13 +214,10 @@ class Session:
         if (current := self.documents.get(uri)) and current.version == snapshot.version:
             self.found(uri, OWN, found)
 
-    def _open_documents(self) -> list[tuple[str, str, str, float]]:
+    def _open_documents(self, workspace: str) -> list[tuple[str, str, str, float]]:
+        """Return what is open in one workspace: context never crosses workspaces."""
         return [
-            (
-                convert.relative_path(uri, convert.workspace_of(uri, self.folders)),
-                language,
-                text,
-                at,
-            )
-            for uri, language, text, at in self.documents.recent()
+            (convert.relative_path(document.uri, workspace), *document[1:])
+            for document in self.documents.recent()
+            if convert.workspace_of(document.uri, self.folders) == workspace
         ]

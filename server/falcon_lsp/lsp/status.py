@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import asdict
 from typing import Any
 
 from falcon_lsp.lsp.application import Application
@@ -22,7 +23,7 @@ def report(app: Application, session: Session, counters: Counter[str]) -> dict[s
         "p50Ms": session.latency.percentile(50),
         "p95Ms": session.latency.percentile(95),
         "acceptance": app.short_term.acceptance(workspace),
-        "reasons": session.latency.reasons(),
+        "reasons": [asdict(reason) for reason in session.latency.reasons()],
         "languages": list(app.config.languages),
         "memory": app.memory.status() if app.memory else {},
         "training": supervisor.status() if supervisor else {},

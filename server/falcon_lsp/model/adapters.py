@@ -13,7 +13,7 @@ import logging
 import re
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -228,10 +228,34 @@ class AdapterRegistry:
                 spared.add(self.show(now).parent)
             gone = [version for version in versions if version not in spared]
             for version in gone:
-                trash = self.folder / new_id(_TRASH.rstrip("-"))
-                self._path(version).rename(trash)
-                shutil.rmtree(trash, ignore_errors=True)
+                self._remove(version)
         return gone
+
+    def drop_descendants(self, completion_ids: Collection[str]) -> Sequence[str]:
+        """Delete every version that learned from one of these episodes, or comes from such a one.
+
+        Serves the nearest ancestor that is left; returns the ids that went.
+        """
+        forgotten = set(completion_ids)
+        with self._writing():
+            now, gone = self.current(), dict[str, str]()
+            for manifest in self.list():
+                if manifest.parent in gone or forgotten & set(manifest.completion_ids):
+                    gone[manifest.id] = manifest.parent
+            while now in gone:
+                now = gone[now]
+            if gone:
+                self._point_to(now)
+            for version in gone:
+                self._remove(version)
+        return list(gone)
+
+    def stamp(self) -> int:
+        """Return a number that changes when another version becomes current; cheap to ask."""
+        try:
+            return (self.folder / _POINTER).stat().st_mtime_ns
+        except OSError:
+            return 0
 
     def clean_temporaries(self) -> int:
         """Delete what interrupted publications and deletions left; return how many folders."""
@@ -246,6 +270,12 @@ class AdapterRegistry:
             else:
                 entry.unlink(missing_ok=True)
         return len(left)
+
+    def _remove(self, adapter_id: str) -> None:
+        """Delete a version; by a rename first, so that it is never seen half gone."""
+        trash = self.folder / new_id(_TRASH.rstrip("-"))
+        self._path(adapter_id).rename(trash)
+        shutil.rmtree(trash, ignore_errors=True)
 
     @contextlib.contextmanager
     def _writing(self) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""Where the engine lives: one thread that loads it, asks it, and swaps its adapter when idle."""
+"""Where the engine lives: one thread that loads it and asks it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path
 from typing import TypeVar
 
 from falcon_lsp.model.engine import Engine, EngineError, Progress
@@ -28,7 +27,7 @@ class HostState(enum.StrEnum):
 
 
 class EngineHost:
-    """Owns the engine thread. Everything that touches the engine runs there, one at a time."""
+    """Owns the engine thread: one request at a time, in order."""
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="falcon-engine")
@@ -50,13 +49,6 @@ class EngineHost:
         finally:
             self.last_used = time.monotonic()
 
-    def swap(self, adapter: Path | None, adapter_id: str) -> Future[bool]:
-        """Serve with another adapter once the requests before it are answered.
-
-        The result is False when the engine refused it; the old adapter then goes on serving.
-        """
-        return self._executor.submit(self._swap, adapter, adapter_id)
-
     def close(self) -> None:
         """Stop taking jobs; the one that runs is waited for by the interpreter, not by us."""
         self._executor.shutdown(wait=False, cancel_futures=True)
@@ -74,14 +66,3 @@ class EngineHost:
         else:
             self.state, self.message = HostState.READY, ""
             logger.info("model ready after %.1f s", time.monotonic() - started)
-
-    def _swap(self, adapter: Path | None, adapter_id: str) -> bool:
-        if self.engine is None:
-            return False
-        try:
-            self.engine.load_adapter(adapter, adapter_id)
-        except EngineError as error:
-            logger.warning("adapter %s refused: %s", adapter_id, error)
-            self.message = f"adapter {adapter_id} was refused: {error}"
-            return False
-        return True
