@@ -56,8 +56,8 @@ def resolve_model(
         recipe = assets.default_recipe()
         folder = assets.prepare(store, recipe, progress, wheel)
         return _files(folder, recipe.model_id, recipe.identity)
-    if (folder := Path(config.model).expanduser()).is_dir():
-        return _files(folder, folder.name)
+    if local := _local_folder(config.model):
+        return _files(local, local.name)
     if _HUB_ID.fullmatch(config.model):
         progress(f"Downloading {config.model}", 0.0)
         return _files(_snapshot(config.model, offline=False), config.model)
@@ -75,8 +75,8 @@ def find_model(config: Config, store: Store) -> ModelFiles:
         if folder is None:
             raise EngineError("The built-in model is not prepared yet: run `falcon-lsp setup`.")
         return _files(folder, recipe.model_id, recipe.identity)
-    if (folder := Path(config.model).expanduser()).is_dir():
-        return _files(folder, folder.name)
+    if local := _local_folder(config.model):
+        return _files(local, local.name)
     if _HUB_ID.fullmatch(config.model):
         return _files(_snapshot(config.model, offline=True), config.model)
     raise EngineError(_unknown(config.model))
@@ -99,6 +99,15 @@ def load_engine(config: Config, store: Store, progress: Progress) -> Engine:
             f"{files.model_id} cannot be loaded ({type(error).__name__}): choose another model in "
             "falcon.model."
         ) from error
+
+
+def _local_folder(model: str) -> Path | None:
+    """Return the folder that a whole path names.
+
+    A relative one could be answered by any workspace that the server happens to run in.
+    """
+    folder = Path(model).expanduser()
+    return folder if folder.is_absolute() and folder.is_dir() else None
 
 
 def _files(folder: Path, model_id: str, sha256: str = "") -> ModelFiles:
@@ -156,4 +165,7 @@ def _snapshot(hub_id: str, *, offline: bool) -> Path:
 
 
 def _unknown(model: str) -> str:
-    return f"{model!r} is neither a folder nor a Hugging Face id: correct falcon.model."
+    return (
+        f"{model!r} is neither the whole path of a folder nor a Hugging Face id: correct "
+        "falcon.model."
+    )

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, DynamicCache
+from transformers.utils.logging import disable_progress_bar
 
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.types import Prompt
@@ -43,6 +44,7 @@ class TorchModel:
     """A transformers model and its key-value cache, one sequence at a time."""
 
     def __init__(self, folder: Path, device: str, dtype: torch.dtype) -> None:
+        disable_progress_bar()
         self._model = AutoModelForCausalLM.from_pretrained(
             folder, dtype=dtype, use_safetensors=True, trust_remote_code=False,
             local_files_only=True,
