@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from falcon_lsp.core.text import Position, PositionEncoding
+from falcon_lsp.core.text import Position, PositionEncoding, TextSnapshot
 from falcon_lsp.lsp.documents import ContentChange, DocumentStore, Range
 
 EDITS = int(os.environ.get("FALCON_EDITS", "5000"))
@@ -94,3 +94,4 @@ def test_any_sequence_of_edits_leaves_the_text_of_a_simple_model(encoding: str) 
         assert done is not None
         assert done.after.text == text_of(units, encoding)
         assert done.before.apply(done.edits, version) == done.after
+        assert done.after.line_starts == TextSnapshot("", "", 0, done.after.text).line_starts

@@ -49,12 +49,13 @@ class TextSnapshot:
     language: str
     version: int
     text: str
-    line_starts: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    line_starts: tuple[int, ...] = field(default=(), repr=False, compare=False)
 
     def __post_init__(self) -> None:
         """Index the lines once: every conversion afterwards is a bisection."""
-        starts = (0, *(match.end() for match in _LINE_END.finditer(self.text)))
-        object.__setattr__(self, "line_starts", starts)
+        if not self.line_starts:
+            starts = (0, *(match.end() for match in _LINE_END.finditer(self.text)))
+            object.__setattr__(self, "line_starts", starts)
 
     def offset(self, position: Position, encoding: PositionEncoding) -> int:
         """Return the offset of ``position``; past the end of a line or of the text is clamped.
@@ -92,7 +93,26 @@ class TextSnapshot:
 
     def apply(self, edits: tuple[TextEdit, ...], version: int) -> TextSnapshot:
         """Return the document after ``edits``, each given in the text that the one before left."""
-        text = self.text
+        text, starts = self.text, self.line_starts
         for edit in edits:
             text = text[: edit.start] + edit.new_text + text[edit.end :]
-        return TextSnapshot(self.uri, self.language, version, text)
+            starts = _updated_starts(starts, edit, text)
+        return TextSnapshot(self.uri, self.language, version, text, starts)
+
+
+def _updated_starts(starts: tuple[int, ...], edit: TextEdit, text: str) -> tuple[int, ...]:
+    r"""Return the line starts of ``text``, which is what ``edit`` made of the one with ``starts``.
+
+    Only the edit and the line before it are read again: an edit there can join or part ``\r`` and
+    ``\n``. Line ends behind the edit stay what they were.
+    """
+    first = bisect.bisect_right(starts, max(0, edit.start - 1))
+    end = edit.start + len(edit.new_text)
+    found = _LINE_END.finditer(text, starts[first - 1], min(len(text), end + 1))
+    behind = starts[bisect.bisect_right(starts, edit.end) :]
+    shift = end - edit.end
+    return (
+        *starts[:first],
+        *(match.end() for match in found if match.end() <= end),
+        *((start + shift for start in behind) if shift else behind),
+    )
