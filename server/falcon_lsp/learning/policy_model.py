@@ -147,9 +147,14 @@ class PolicyModel:
         """Write safetensors and configuration, equal byte for byte for equal weights.
 
         PEFT would also write a model card, the folder that the base was read from, and lists in the
-        order of a hash.
+        order of a hash; and, left to itself, ask a hub whether the vocabulary has changed.
         """
-        self.peft.save_pretrained(folder, selected_adapters=[TRAINED], safe_serialization=True)
+        self.peft.save_pretrained(
+            folder,
+            selected_adapters=[TRAINED],
+            safe_serialization=True,
+            save_embedding_layers=False,
+        )
         (folder / "README.md").unlink(missing_ok=True)
         file = folder / "adapter_config.json"
         config = json.loads(file.read_text("utf-8"))

@@ -1,4 +1,4 @@
-"""Training in the foreground, from the ledger or an exported log, and what there is to tell of it."""
+"""Training in the foreground, from the ledger or an exported log, and the report of it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,14 @@ from typing import Any
 from falcon_lsp.config import Config
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.paths import Busy, Store, locked, private_folder
+from falcon_lsp.learning.supervisor import LEAST_EPISODES, update_size
 from falcon_lsp.learning.update import UpdateReport
-from falcon_lsp.learning.worker import BATCHES_PER_UPDATE, make_updater, trainer_lock, work
+from falcon_lsp.learning.worker import (
+    BATCHES_PER_UPDATE,
+    make_updater,
+    trainer_lock,
+    work,
+)
 from falcon_lsp.memory.ledger import Ledger, LedgerUnavailable
 from falcon_lsp.model.adapters import AdapterRegistry
 from falcon_lsp.model.engine import EngineError, Progress
@@ -26,10 +32,14 @@ class TrainingError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TrainingReport:
-    """What was learned. ``broken`` names lines of the log as ``file:line: reason``."""
+    """What was learned. ``broken`` names lines of the log as ``file:line: reason``.
+
+    ``waiting`` episodes were too few for an update of their own and stay in the queue.
+    """
 
     updates: tuple[UpdateReport, ...]
     broken: tuple[str, ...]
+    waiting: int
     current: str
 
     @property
@@ -46,6 +56,7 @@ class TrainingReport:
             "episodes": sum(len(update.results) for update in self.updates),
             "used": sum(update.used for update in self.updates),
             "skipped": self.skipped,
+            "waiting": self.waiting,
             "broken": list(self.broken),
             "updates": [update.as_json() for update in self.updates],
         }
@@ -56,6 +67,8 @@ class TrainingReport:
         found = [f"{body['episodes']} episodes, {body['used']} learned from"]
         found += [f"  {count} not used: {reason}" for reason, count in self.skipped.items()]
         found += [f"  left out {place}" for place in self.broken]
+        if self.waiting:
+            found.append(f"  {self.waiting} waiting: an update takes at least {LEAST_EPISODES}")
         for update in self.updates:
             found += _update_lines(update)
         return [*found, f"serving {self.current}"]
@@ -69,16 +82,17 @@ def train_from_logs(
     A log's events are not added to the user's own ledger. Episodes that a promoted adapter has
     learned from are not learned from again.
     """
-    batch = config.learning.batch_episodes * BATCHES_PER_UPDATE
+    batch = update_size(config) * BATCHES_PER_UPDATE
     try:
         with locked(trainer_lock(store)), _opened(store, path) as (ledger, broken):
             registry = AdapterRegistry(store.adapters)
             registry.clean_temporaries()
             listener = _Listener(progress, ledger.pending())
-            updater = make_updater(store, config, registry, listener)
-            updates = tuple(work(ledger, updater, 1, batch, listener, CancellationToken()))
+            updater = make_updater(store, config, registry)
+            jobs = work(ledger, updater, LEAST_EPISODES, batch, listener, CancellationToken())
+            updates = tuple(jobs)
             progress("done", 1.0)
-            return TrainingReport(updates, broken, registry.current())
+            return TrainingReport(updates, broken, ledger.pending(), registry.current())
     except Busy as error:
         raise TrainingError("training is running already; try again when it is done") from error
     except (EngineError, LedgerUnavailable) as error:
@@ -92,10 +106,12 @@ def _opened(store: Store, path: Path | None) -> Iterator[tuple[Ledger, tuple[str
         with closing(Ledger(store.ledger)) as ledger:
             yield ledger, ()
         return
-    with tempfile.TemporaryDirectory(dir=private_folder(store.cache), prefix="log-") as folder:
-        with closing(Ledger(Path(folder) / "ledger.sqlite3")) as ledger:
-            found = ledger.import_jsonl(path)
-            yield ledger, tuple(f"{path}:{line}: {reason}" for line, reason in found.skipped)
+    with (
+        tempfile.TemporaryDirectory(dir=private_folder(store.cache), prefix="log-") as folder,
+        closing(Ledger(Path(folder) / "ledger.sqlite3")) as ledger,
+    ):
+        found = ledger.import_jsonl(path)
+        yield ledger, tuple(f"{path}:{line}: {reason}" for line, reason in found.skipped)
 
 
 class _Listener:
@@ -116,8 +132,6 @@ class _Listener:
 
 def _message(event: dict[str, Any]) -> str:
     what = event["event"]
-    if what == "model":
-        return str(event["message"])
     if what == "phase":
         return f"{event['phase']} …"
     if what == "step":

@@ -23,10 +23,10 @@ from falcon_lsp.core.paths import Store
 logger = logging.getLogger(__name__)
 
 OnEvent = Callable[[dict[str, Any]], None]
+LEAST_EPISODES = 8
+"""Fewer leave too little to train on beside what the gate holds out, whatever the settings say."""
 MOST_FAILURES = 3
 FIRST_BACKOFF = 30.0
-REST = 60.0
-"""Seconds between a worker that found nothing more to do and the next one."""
 GRACE = 10.0
 """Seconds that a worker gets to put its batch back before it is killed."""
 
@@ -54,7 +54,8 @@ class TrainingSupervisor:
         self._queue = OpQueue("falcon-training", self._work)
         self._wake = threading.Condition()
         self._closed = False
-        self._rest_until = 0.0
+        self._last_activity = time.monotonic()
+        self._asked = False
         self._reason = ""
         self._child: subprocess.Popen[str] | None = None
         self.failures = 0
@@ -66,12 +67,14 @@ class TrainingSupervisor:
         """Whether a worker is at work now."""
         return self._child is not None
 
-    def idle(self, seconds: float) -> None:
-        """Note that nobody has typed for ``seconds``: train if that and the queue are enough."""
-        quiet = seconds >= self._config().learning.idle_seconds
-        rested = time.monotonic() >= self._rest_until
-        if quiet and rested and not self.paused and self._enough():
-            self._queue.request(f"{seconds:.0f} s of quiet")
+    def touch(self) -> None:
+        """Note that the developer did something: training waits for a quiet moment."""
+        self._last_activity = time.monotonic()
+
+    def request(self, reason: str) -> None:
+        """Train at the next quiet moment if there is enough to learn from; returns at once."""
+        if not self.paused and self._enough():
+            self._queue.request(reason)
 
     def train_now(self) -> str:
         """Train without waiting for quiet, also after a pause; returns a sentence for the user."""
@@ -82,9 +85,12 @@ class TrainingSupervisor:
             return "The fake engine has no weights to train (falcon.engine)."
         if self.running:
             return "Training is running already."
-        if pending < options.batch_episodes:
-            return f"Not enough to learn from yet: {pending} of {options.batch_episodes} episodes."
+        if pending < (needed := update_size(self._config())):
+            return f"Not enough to learn from yet: {pending} of {needed} episodes."
         self.failures, self.paused = 0, ""
+        with self._wake:
+            self._asked = True
+            self._wake.notify_all()
         self._queue.request("asked for")
         return f"Training on {pending} episodes has started."
 
@@ -107,18 +113,20 @@ class TrainingSupervisor:
         self._queue.close(GRACE)
 
     def _enough(self) -> bool:
-        options = self._config().learning
-        trainable = options.enable and self._config().engine != "fake"
-        return trainable and self._pending() >= options.batch_episodes
+        config = self._config()
+        trainable = config.learning.enable and config.engine != "fake"
+        return trainable and self._pending() >= update_size(config)
 
     def _work(self, reason: str) -> None:
         """Run workers until one has emptied the queue, training is paused, or we close."""
         logger.info("training: %s", reason)
-        while not self._closed and not self.paused and self._enough():
+        while self._wait_for_quiet():
+            self._asked = False
+            if self.paused or not self._enough():
+                return
             code = self._run_worker()
             if code == 0 or self._closed:
                 self.failures = 0
-                self._rest_until = time.monotonic() + REST
                 return
             self._failed(code)
             if self.paused:
@@ -192,9 +200,24 @@ class TrainingSupervisor:
             child.kill()
             child.wait()
 
+    def _wait_for_quiet(self) -> bool:
+        """Wait until nobody has typed for long enough, or somebody asks; False once closed."""
+        while not self._closed and not self._asked:
+            quiet = time.monotonic() - self._last_activity
+            missing = self._config().learning.idle_seconds - quiet
+            if missing <= 0.0:
+                break
+            self._sleep(missing)
+        return not self._closed
+
     def _sleep(self, seconds: float) -> None:
         with self._wake:
-            self._wake.wait_for(lambda: self._closed, seconds)
+            self._wake.wait_for(lambda: self._closed or self._asked, seconds)
+
+
+def update_size(config: Config) -> int:
+    """Return how many finished episodes make one update."""
+    return max(config.learning.batch_episodes, LEAST_EPISODES)
 
 
 def _arguments(store: Store, config: Config) -> list[str]:

@@ -108,10 +108,12 @@ class Updater:
         self, episodes: Sequence[Episode], emit: Emit, token: CancellationToken
     ) -> UpdateReport:
         """Train on the older episodes, judge on the newest, publish; raises `Cancelled`."""
-        material = sort_out(episodes, self._encoding, self._learned())
-        if not material.examples:
-            return UpdateReport(_results(material.skipped), stopped="nothing to train on")
         parent = self._registry.current(self._files.sha256)
+        material = sort_out(episodes, self._encoding, self._learned(parent))
+        if not material.examples:
+            return UpdateReport(
+                _results(material.skipped), parent=parent, stopped="nothing to train on"
+            )
         folder = self._locate(parent)
         emit({"event": "phase", "phase": "loading"})
         model = PolicyModel(self._files.folder, folder, self._recipe.shape, self._recipe.seed)
@@ -173,10 +175,18 @@ class Updater:
         except AdapterRefused as error:
             raise LookupError(adapter_id) from error
 
-    def _learned(self) -> frozenset[str]:
-        """Return what promoted versions learned from: a kill may come between publish and ack."""
-        promoted = (m for m in self._registry.list() if m.status == PROMOTED)
-        return frozenset(one for manifest in promoted for one in manifest.completion_ids)
+    def _learned(self, current: str) -> frozenset[str]:
+        """Return what the current version and its ancestors learned from.
+
+        A kill between publishing and acknowledging brings episodes here a second time; one before
+        the pointer moved leaves a version that nobody serves, whose episodes count as new.
+        """
+        versions = {manifest.id: manifest for manifest in self._registry.list()}
+        learned: set[str] = set()
+        while (version := versions.pop(current, None)) is not None:
+            learned.update(version.completion_ids)
+            current = version.parent
+        return frozenset(learned)
 
 
 def sort_out(episodes: Sequence[Episode], encoding: Encoding, learned: frozenset[str]) -> Material:

@@ -27,11 +27,12 @@ from falcon_lsp.core.cancellation import CancellationToken, Cancelled
 from falcon_lsp.core.paths import Busy, Store, locked
 from falcon_lsp.core.types import new_id
 from falcon_lsp.learning.dataset import Reason
+from falcon_lsp.learning.supervisor import update_size
 from falcon_lsp.learning.update import Emit, Updater, UpdateReport
 from falcon_lsp.memory.ledger import Ledger, LedgerUnavailable
 from falcon_lsp.model.adapters import AdapterRegistry
 from falcon_lsp.model.engine import EngineError
-from falcon_lsp.model.loader import resolve_model
+from falcon_lsp.model.loader import find_model
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +65,7 @@ def work(
         try:
             known = [ledger.episode(completion_id) for completion_id in ids]
             report = updater.run([one for one in known if one is not None], emit, token)
-        except Cancelled:
+        except (Cancelled, KeyboardInterrupt):
             ledger.release(owner, ids)
             raise
         except Exception as error:
@@ -78,13 +79,13 @@ def work(
 
 def serve(store: Store, config: Config, emit: Emit, token: CancellationToken) -> int:
     """Work through the queue of ``store``; returns the exit code."""
-    batch = config.learning.batch_episodes
+    batch = update_size(config)
     try:
         with locked(trainer_lock(store)), closing(Ledger(store.ledger)) as ledger:
             registry = AdapterRegistry(store.adapters)
             registry.clean_temporaries()
             if ledger.pending() >= batch:
-                updater = make_updater(store, config, registry, emit)
+                updater = make_updater(store, config, registry)
                 for _ in work(ledger, updater, batch, batch * BATCHES_PER_UPDATE, emit, token):
                     token.check()
     except Busy:
@@ -103,13 +104,9 @@ def serve(store: Store, config: Config, emit: Emit, token: CancellationToken) ->
     return 0
 
 
-def make_updater(store: Store, config: Config, registry: AdapterRegistry, emit: Emit) -> Updater:
-    """Return the updater of the model that the server serves; raises `EngineError` without one."""
-
-    def progress(message: str, share: float) -> None:
-        emit({"event": "model", "message": message, "share": share})
-
-    files = resolve_model(config, store, progress)
+def make_updater(store: Store, config: Config, registry: AdapterRegistry) -> Updater:
+    """Return the updater of the model in use; raises `EngineError` when it is not here."""
+    files = find_model(config, store)
     return Updater(
         registry, files, threads=config.learning.threads, keep=config.learning.keep_adapters
     )
@@ -124,11 +121,11 @@ def lower_priority() -> None:
     """Give way to everything else on the machine, as far as the platform allows."""
     process = psutil.Process()
     with contextlib.suppress(psutil.Error, OSError):
-        process.nice(psutil.IDLE_PRIORITY_CLASS if sys.platform == "win32" else 19)
-    with contextlib.suppress(psutil.Error, OSError, AttributeError):
-        process.ionice(
-            psutil.IOPRIO_VERYLOW if sys.platform == "win32" else psutil.IOPRIO_CLASS_IDLE
-        )
+        process.nice(getattr(psutil, "IDLE_PRIORITY_CLASS", 19))
+    for idle in ("IOPRIO_VERYLOW", "IOPRIO_CLASS_IDLE"):
+        if hasattr(psutil, idle) and hasattr(process, "ionice"):
+            with contextlib.suppress(psutil.Error, OSError):
+                process.ionice(getattr(psutil, idle))
 
 
 def leave_when_told(token: CancellationToken, supervised: bool) -> None:

@@ -7,8 +7,8 @@ import math
 from dataclasses import replace
 
 import pytest
-from episodes_factory import episode
 
+from episodes_factory import episode
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.types import Outcome
 from falcon_lsp.learning.dataset import judgements

@@ -28,7 +28,7 @@ class Bench:
         self.heard: queue.Queue[dict[str, Any]] = queue.Queue()
         self.pending = pending
         self.config, problems = from_client_options(
-            {"learning": {"batchEpisodes": 4, "idleSeconds": 5, **options}}
+            {"learning": {"batchEpisodes": 4, "idleSeconds": 0, **options}}
         )
         assert problems == []
         self.supervisor = TrainingSupervisor(
@@ -62,28 +62,41 @@ def bench(tmp_path: Path) -> Iterator[Any]:
 
 def test_what_the_worker_says_is_passed_on_and_noise_is_not(bench) -> None:
     one = bench("print('noise'); print('[1]'); say(event='promoted', adapter_id='adp-1')")
-    one.supervisor.idle(5.0)
+    one.supervisor.request("test")
     assert one.next() == {"event": "promoted", "adapter_id": "adp-1"}
     assert one.supervisor.status()["last"]["event"] == "promoted"
     assert one.supervisor.status()["paused"] == ""
 
 
-@pytest.mark.parametrize(
-    ("seconds", "pending", "options"),
-    [(4.9, 9, {}), (60.0, 3, {}), (60.0, 9, {"enable": False})],
-)
-def test_nothing_starts_without_quiet_enough_episodes_and_consent(
-    bench, seconds, pending, options
-) -> None:
+@pytest.mark.parametrize(("pending", "options"), [(3, {}), (9, {"enable": False})])
+def test_nothing_starts_without_enough_episodes_and_consent(bench, pending, options) -> None:
     one = bench("say(event='started')", pending=pending, **options)
-    one.supervisor.idle(seconds)
+    one.supervisor.request("test")
+    assert one.supervisor._queue.wait_idle(10)
+    assert one.heard.empty()
+
+
+def test_training_waits_for_quiet_unless_it_is_asked_for(bench) -> None:
+    one = bench("say(event='started')", idleSeconds=3600)
+    one.supervisor.touch()
+    one.supervisor.request("test")
+    assert not one.supervisor._queue.wait_idle(0.2)
+    assert one.heard.empty()
+    assert "has started" in one.supervisor.train_now()
+    assert one.next()["event"] == "started"
+
+
+def test_closing_ends_the_wait_for_quiet(bench) -> None:
+    one = bench("say(event='started')", idleSeconds=3600)
+    one.supervisor.request("test")
     one.supervisor.close()
+    assert one.supervisor._queue.wait_idle(10)
     assert one.heard.empty()
 
 
 def test_the_worker_gets_the_folders_and_the_settings(bench, tmp_path) -> None:
     one = bench("say(event='arguments', given=sys.argv[1:])", threads=3)
-    one.supervisor.idle(9.0)
+    one.supervisor.request("test")
     given = one.next()["given"]
     assert given[:4] == [
         "--data-dir", str(tmp_path / "data"), "--cache-dir", str(tmp_path / "cache"),
@@ -96,9 +109,9 @@ def test_the_worker_gets_the_folders_and_the_settings(bench, tmp_path) -> None:
 
 def test_only_one_worker_runs(bench) -> None:
     one = bench(WAIT_FOR_END)
-    one.supervisor.idle(9.0)
+    one.supervisor.request("test")
     assert one.next()["event"] == "ready"
-    one.supervisor.idle(9.0)
+    one.supervisor.request("test")
     assert one.supervisor.running
     assert "running already" in one.supervisor.train_now()
     assert len(children(one)) == 1
@@ -106,7 +119,7 @@ def test_only_one_worker_runs(bench) -> None:
 
 def test_closing_lets_the_worker_leave_by_itself(bench) -> None:
     one = bench(WAIT_FOR_END)
-    one.supervisor.idle(9.0)
+    one.supervisor.request("test")
     one.next()
     one.supervisor.close()
     assert one.next()["event"] == "left"
@@ -116,36 +129,34 @@ def test_closing_lets_the_worker_leave_by_itself(bench) -> None:
 
 def test_repeated_failure_pauses_until_asked(bench) -> None:
     one = bench("say(event='error', reason='no model'); sys.exit(1)")
-    one.supervisor.idle(9.0)
+    one.supervisor.request("test")
     told = [one.next() for _ in range(2 * MOST_FAILURES)]
     assert [event["event"] for event in told] == ["error", "failed"] * 2 + ["error", "paused"]
     assert "no model" in told[-1]["reason"]
     assert one.supervisor.paused
-    one.supervisor.idle(99.0)
+    one.supervisor.request("test")
     assert one.heard.empty()
     assert "has started" in one.supervisor.train_now()
     assert one.next()["event"] == "error"
 
 
-def test_success_clears_the_count_and_a_rest_follows(bench, tmp_path) -> None:
+def test_a_failed_worker_is_started_again_and_success_clears_the_count(bench, tmp_path) -> None:
     flag = tmp_path / "flag"
     one = bench(
         f"import os; p = {str(flag)!r}; first = not os.path.exists(p); open(p, 'w').close();"
         "say(event='run'); sys.exit(1 if first else 0)"
     )
-    one.supervisor.idle(9.0)
+    one.supervisor.request("test")
     assert [one.next()["event"] for _ in range(3)] == ["run", "failed", "run"]
     assert one.supervisor._queue.wait_idle(10)
     assert one.supervisor.failures == 0
-    one.supervisor.idle(99.0)
-    assert one.supervisor._queue.wait_idle(10)
     assert one.heard.empty()
 
 
 @pytest.mark.parametrize(
     ("pending", "options", "answer"),
     [
-        (3, {}, "Not enough to learn from yet: 3 of 4 episodes."),
+        (3, {}, "Not enough to learn from yet: 3 of 8 episodes."),
         (9, {"enable": False}, "switched off"),
         (9, {}, "Training on 9 episodes has started."),
     ],
@@ -157,7 +168,7 @@ def test_training_on_request_answers_in_a_sentence(bench, pending, options, answ
 def test_a_listener_that_fails_does_not_stop_training(bench, tmp_path) -> None:
     one = bench("say(event='a'); say(event='b')")
     one.supervisor._on_event = lambda event: one.heard.put(event) or 1 / 0
-    one.supervisor.idle(9.0)
+    one.supervisor.request("test")
     assert [one.next()["event"], one.next()["event"]] == ["a", "b"]
 
 

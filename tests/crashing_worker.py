@@ -1,0 +1,63 @@
+"""The real worker in a process of its own that dies, by SIGKILL, at a chosen call.
+
+Only what makes it slow is replaced: one optimiser step or two, four regression holes, and a gate
+that measures as always but promotes, since random weights have nothing to be better at.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from falcon_lsp.config import from_client_options
+from falcon_lsp.core.cancellation import CancellationToken
+from falcon_lsp.core.paths import Store
+from falcon_lsp.learning import policy_model, trainer, update, worker
+from falcon_lsp.memory.ledger import Ledger
+from falcon_lsp.model.adapters import AdapterRegistry
+
+POINTS: dict[str, tuple[Any, str]] = {
+    "lease": (Ledger, "lease"),
+    "load": (policy_model.PolicyModel, "__init__"),
+    "score": (policy_model.PolicyModel, "logprobs"),
+    "train": (trainer, "policy_loss"),
+    "gate": (update, "measure"),
+    "save": (policy_model.PolicyModel, "save"),
+    "publish": (AdapterRegistry, "publish"),
+    "swap": (AdapterRegistry, "_point_to"),
+    "prune": (AdapterRegistry, "prune"),
+    "ack": (Ledger, "ack"),
+}
+"""Where it can die: before or after the first call of each."""
+
+
+def run(data: str, cache: str, model: str, point: str = "", when: str = "") -> None:
+    """Work through the queue; with a ``point`` die ``before`` or ``after`` its first call."""
+    holes = update.regression_set()[:4]
+    judge = update.judge
+    update.regression_set = lambda: holes
+    update.judge = lambda *given: replace(judge(*given), promoted=True, reasons=())
+    update.Recipe = partial(trainer.Recipe, epochs=1, minibatch=4)
+    worker.LEASE_SECONDS = 0.0
+    if point:
+        owner, name = POINTS[point]
+        setattr(owner, name, deadly(getattr(owner, name), when))
+    config, problems = from_client_options({"model": model, "learning": {"batchEpisodes": 8}})
+    assert problems == []
+    store = Store(Path(data), Path(cache))
+    code = worker.serve(store, config, lambda _: None, CancellationToken())
+    os._exit(code)
+
+
+def deadly(function: Callable[..., Any], when: str) -> Callable[..., Any]:
+    def die(*given: Any, **named: Any) -> Any:
+        if when == "after":
+            function(*given, **named)
+        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+
+    return die

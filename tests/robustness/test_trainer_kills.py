@@ -1,0 +1,111 @@
+"""The trainer is killed wherever it can be: nothing is lost, nothing is learned twice."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+from collections import Counter
+from contextlib import closing
+from itertools import product
+from multiprocessing.context import BaseContext
+from pathlib import Path
+
+import pytest
+from crashing_worker import POINTS, run
+from episodes_factory import episode, events_of
+from tiny_model import build_tiny_model
+
+from falcon_lsp.core.paths import Store
+from falcon_lsp.core.types import Outcome
+from falcon_lsp.memory.ledger import Ledger
+from falcon_lsp.model.adapters import BASE, AdapterRegistry
+from falcon_lsp.model.tokenizer import CodeTokenizer
+
+BATCH = 8
+LLAMA = "transformers.models.llama.modeling_llama"
+EARLY = ("lease", "load", "score", "train", "gate")
+LATE = ("save", "publish", "swap", "prune", "ack")
+KILLS = [
+    *zip(product(EARLY, ("before", "after")), product(LATE, ("before", "after")), strict=True),
+    *zip(product(LATE, ("after", "before")), product(EARLY, ("before", "after")), strict=True),
+]
+"""Two kills for each batch: a job's third lease is its last."""
+
+
+@pytest.fixture(scope="module")
+def nursery() -> BaseContext:
+    """Processes that start with torch loaded already, where the platform can do that."""
+    if sys.platform == "win32":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["falcon_lsp.learning.worker", LLAMA])
+    return context
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_tiny_model(tmp_path_factory.mktemp("tiny"))
+
+
+def record(ledger: Ledger, tokenizer: CodeTokenizer, batch: int) -> None:
+    """Append eight finished episodes: four accepted, four rejected with other text instead."""
+    for number in range(BATCH):
+        good = number % 2 == 0
+        text = "a + b" if good else "os.path"
+        told = episode(
+            f"cmp-{batch}-{number}",
+            text,
+            what=Outcome.ACCEPTED if good else Outcome.REJECTED,
+            stands=None if good else "a - b",
+            time=1000.0 + BATCH * batch + number,
+            token_ids=tuple(tokenizer.encode(text)),
+            model_id="tiny",
+        )
+        ledger.append(events_of(told))
+
+
+@pytest.mark.slow
+def test_kills_lose_nothing_and_teach_nothing_twice(nursery, model, tmp_path) -> None:
+    store = Store(tmp_path / "data", tmp_path / "cache")
+    registry = AdapterRegistry(store.adapters)
+    tokenizer = CodeTokenizer.from_folder(model)
+    folder = model.rename(model.with_name("tiny")) if model.name != "tiny" else model
+
+    def work(*death: str) -> int:
+        given = (str(store.data), str(store.cache), str(folder), *death)
+        process = nursery.Process(target=run, args=given)
+        process.start()
+        process.join(60)
+        assert process.exitcode is not None
+        return process.exitcode
+
+    died: Counter[str] = Counter()
+    with closing(Ledger(store.ledger)) as ledger:
+        for batch, deaths in enumerate(KILLS[:15]):
+            record(ledger, tokenizer, batch)
+            for point, when in deaths:
+                if work(point, when) != 0:
+                    died[point] += 1
+                current = registry.current()
+                assert current == BASE or registry.verify(current, None).id == current
+            assert work() == 0
+        counts = ledger.counts()
+        results = {one.completion_id: one.outcome for one in ledger.episodes(with_outcome=True)}
+    assert set(died) == set(POINTS)
+    assert counts["done"] == len(results) == 15 * BATCH
+    assert counts["waiting"] == counts["leased"] == counts["set_aside"] == 0
+    assert [entry.name for entry in store.adapters.iterdir() if entry.name[0] == "."] == [".lock"]
+    learned = lineage(registry)
+    assert learned
+    assert max(Counter(learned).values()) == 1
+
+
+def lineage(registry: AdapterRegistry) -> list[str]:
+    """Return what the current version and its ancestors learned from, with repetitions."""
+    found: list[str] = []
+    version = registry.current()
+    while version != BASE and version in {one.id for one in registry.list()}:
+        manifest = registry.show(version)
+        found += manifest.completion_ids
+        version = manifest.parent
+    return found
