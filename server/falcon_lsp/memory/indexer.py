@@ -15,7 +15,8 @@ from falcon_lsp.core.types import Outcome
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.memory.events import Event, Kind
 from falcon_lsp.memory.ledger import Ledger, LedgerUnavailable
-from falcon_lsp.memory.long_term import CONTEXT_CHARS, LongTermMemory, NotOpen, Record
+from falcon_lsp.memory.long_term import LongTermMemory, NotOpen
+from falcon_lsp.memory.records import CONTEXT_CHARS, Record
 from falcon_lsp.memory.redact import MARKER
 
 logger = logging.getLogger(__name__)

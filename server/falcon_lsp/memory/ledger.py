@@ -283,19 +283,26 @@ class Ledger:
 
     def _read(self, sql: str, values: Sequence[object] = ()) -> list[Any]:
         with self._lock, clear_errors(self.path):
+            self._roll_back()
             return self._db.execute(sql, values).fetchall()
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock, clear_errors(self.path):
+            self._roll_back()
             try:
                 self._db.execute("BEGIN IMMEDIATE")
                 yield self._db
                 self._db.execute("COMMIT")
             except BaseException:
                 with contextlib.suppress(sqlite3.Error):
-                    self._db.execute("ROLLBACK")
+                    self._roll_back()
                 raise
+
+    def _roll_back(self) -> None:
+        """End what a failure left open; also called first thing, in case this failed as well."""
+        if self._db.in_transaction:
+            self._db.execute("ROLLBACK")
 
 
 # --------------------------------------------------------------------- rows
@@ -312,17 +319,8 @@ def _row(event: Event) -> salvage.Row:
 
 def _event(row: Sequence[Any]) -> Event:
     event_id, kind, when, version, completion_id, workspace, path, language, payload = row
-    return Event(
-        Kind(kind),
-        completion_id,
-        workspace,
-        path,
-        language,
-        json.loads(payload),
-        event_id=event_id,
-        time=when,
-        version=version,
-    )
+    place = (completion_id, workspace, path, language)
+    return Event(Kind(kind), *place, json.loads(payload), event_id, when, version)
 
 
 def _insert(db: sqlite3.Connection, event: Event) -> bool:

@@ -71,7 +71,8 @@ def clear_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        raise LedgerUnavailable(f"{path}: {_ADVICE.get(_name(error), error)}") from error
+        advice = _ADVICE.get(_name(error), f"SQLite reports {_name(error) or type(error).__name__}")
+        raise LedgerUnavailable(f"{path}: {advice}") from None  # its text may quote a row
     except LedgerUnavailable:
         raise
     except OSError as error:
@@ -170,11 +171,17 @@ def _open(path: Path) -> sqlite3.Connection:
             "cell_size_check = ON",
         ):
             db.execute(f"PRAGMA {setting}").fetchall()
+        db.text_factory = _text
         _migrate(db, path)
     except BaseException:
         db.close()
         raise
     return db
+
+
+def _text(raw: bytes) -> str:
+    """Decode a column, whatever it holds: a damaged one fails its row's checksum later."""
+    return raw.decode("utf-8", "surrogateescape")
 
 
 def _migrate(db: sqlite3.Connection, path: Path) -> None:

@@ -21,60 +21,31 @@ import shutil
 import threading
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from falcon_lsp.core.paths import Busy, atomic_write, locked, private_folder
-from falcon_lsp.core.types import Snippet, new_id
+from falcon_lsp.core.types import new_id
 from falcon_lsp.memory.embedder import Embedder
+from falcon_lsp.memory.records import (
+    CONTEXT_CHARS,
+    Recalled,
+    Record,
+    document,
+    metadata,
+    recalled,
+)
 
 logger = logging.getLogger(__name__)
 
-CONTEXT_CHARS = 600
-"""How much of the text before the cursor is compared; a query should be as long."""
-
-_SNIPPET_CONTEXT_LINES = 4
 _PAGE = 1000
+_NEVER = 1_000_000_000
+"""Chroma writes its graph files with whatever stood in freed memory (1.5.9). So it is kept from
+ever writing a filled one (it rebuilds the graph from its SQLite file at start, about 1 s for 1,000
+records), and the empty one that it writes for each collection is zeroed (`_seal`)."""
+_FILLED = slice(20, 28)
+"""Where a graph's header counts its elements."""
 OUTCOMES = ("success", "failure")
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One finished episode as memory keeps it; ``outcome`` is ``success`` or ``failure``.
-
-    ``settled`` is what stood in the end (None: nobody looked), ``label`` the developer's verdict,
-    ``diagnostics`` the findings that taking it added, one per line.
-    """
-
-    completion_id: str
-    outcome: str
-    workspace: str
-    language: str
-    path: str
-    time: float
-    context: str
-    suggested: str
-    settled: str | None
-    label: str
-    chars_kept: int
-    adapter_id: str
-    diagnostics: str = ""
-
-    @property
-    def snippet(self) -> Snippet:
-        """The last lines of the context with what came of it, as an example for a prompt."""
-        lines = self.context.splitlines(keepends=True)[-_SNIPPET_CONTEXT_LINES:]
-        text = self.suggested if self.settled is None else self.settled
-        return Snippet(self.path, "".join(lines) + text)
-
-
-@dataclass(frozen=True, slots=True)
-class Recalled:
-    """A record and its likeness to the question: cosine, 1.0 is equal."""
-
-    record: Record
-    score: float
 
 
 class NotOpen(Exception):
@@ -98,6 +69,7 @@ class LongTermMemory:
         self._owner = False
         self._client: Any = None
         self._collections: dict[str, Any] = {}
+        self._sealed: dict[Path, int] = {}
         self._changing = threading.RLock()
 
     @property
@@ -150,12 +122,14 @@ class LongTermMemory:
             for (workspace, language, outcome), group in groups.items():
                 other = OUTCOMES[1 - OUTCOMES.index(outcome)]
                 self._remove(_collection_name(other, workspace, language), list(group))
-                self._collection(outcome, workspace, language).upsert(
+                collection = self._collection(outcome, workspace, language)
+                collection.upsert(
                     ids=list(group),
                     embeddings=self.embedder.embed([r.context for r in group.values()]),
-                    documents=[_document(record) for record in group.values()],
-                    metadatas=[_metadata(record) for record in group.values()],
+                    documents=[document(record) for record in group.values()],
+                    metadatas=[metadata(record) for record in group.values()],
                 )
+            self._seal()
 
     def query(
         self, text: str, workspace: str, language: str, k: int, exclude: Collection[str] = ()
@@ -176,9 +150,9 @@ class LongTermMemory:
                 include=["metadatas", "documents", "distances"],
             )
             rows = zip(*(answer[key][0] for key in _ANSWER), strict=True)
-            kept = [_recalled(outcome, *row) for row in rows if row[0] not in exclude]
+            kept = [recalled(outcome, *row) for row in rows if row[0] not in exclude]
             found += kept[:k]
-        return sorted(found, key=lambda recalled: -recalled.score)
+        return sorted(found, key=lambda each: -each.score)
 
     def delete(self, ids: Collection[str]) -> None:
         """Remove records; unknown ids are no error. Their bytes stay until the next `discard`."""
@@ -200,9 +174,9 @@ class LongTermMemory:
         if self.count() <= self._max_records:
             return 0
         rows = [
-            (float(metadata["time"]), key, name)
+            (float(fields["time"]), key, name)
             for name in list(self._collections)
-            for key, metadata in self._rows(name)
+            for key, fields in self._rows(name)
         ]
         rows.sort()
         surplus = rows[: len(rows) - int(self._max_records * 0.95)]
@@ -232,7 +206,7 @@ class LongTermMemory:
             self._collections[name] = self._client.get_or_create_collection(
                 name,
                 embedding_function=None,
-                configuration={"hnsw": {"space": "cosine"}},
+                configuration={"hnsw": {"space": "cosine", "sync_threshold": _NEVER}},
                 metadata={
                     "outcome": outcome,
                     "workspace": workspace,
@@ -240,6 +214,7 @@ class LongTermMemory:
                     "embedder": self.embedder.id,
                 },
             )
+            self._probe(self._collections[name])
         return self._collections[name]
 
     def _remove(self, name: str, ids: list[str]) -> None:
@@ -323,17 +298,33 @@ class LongTermMemory:
             found.name: client.get_collection(found.name, embedding_function=None)
             for found in client.list_collections()
         }
-        probe = self.embedder.embed(["probe"])
         for collection in collections.values():
-            if collection.count():
-                collection.query(query_embeddings=probe, n_results=1)
+            self._probe(collection)
+        self._seal()
         self._collections = collections
         self._client = client
         self.reason = ""
 
+    def _probe(self, collection: Any) -> None:
+        """Have Chroma load the graph of a collection now: it raises if it cannot."""
+        collection.query(query_embeddings=self.embedder.embed(["probe"]), n_results=1)
+
+    def _seal(self) -> None:
+        """Overwrite the parts of Chroma's empty graph files that hold stray memory."""
+        for header in (self.folder / self.generation).glob("*/header.bin"):
+            if any(header.read_bytes()[_FILLED]):
+                continue
+            for name in ("data_level0.bin", "length.bin"):
+                file = header.with_name(name)
+                if file.is_file() and self._sealed.get(file) != file.stat().st_mtime_ns:
+                    with file.open("r+b") as stream:
+                        stream.write(bytes(file.stat().st_size))
+                    self._sealed[file] = file.stat().st_mtime_ns
+
     def _close_client(self) -> None:
         client, self._client = self._client, None
         self._collections = {}
+        self._sealed = {}
         self.reason = "being built"
         if client is not None:
             client.close()
@@ -358,47 +349,3 @@ _ANSWER = ("ids", "documents", "metadatas", "distances")
 def _collection_name(outcome: str, workspace: str, language: str) -> str:
     key = json.dumps([workspace, language])
     return f"{outcome}-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
-
-
-def _document(record: Record) -> str:
-    return record.context + record.suggested + (record.settled or "")
-
-
-def _metadata(record: Record) -> dict[str, str | int | float | bool]:
-    """Everything that the document and the collection do not say; lengths cut the document."""
-    return {
-        "workspace": record.workspace,
-        "language": record.language,
-        "path": record.path,
-        "path_hash": hashlib.sha256(record.path.encode("utf-8", "replace")).hexdigest()[:16],
-        "context_hash": hashlib.sha256(record.context.encode("utf-8", "replace")).hexdigest()[:16],
-        "time": record.time,
-        "context_chars": len(record.context),
-        "suggested_chars": len(record.suggested),
-        "settled": record.settled is not None,
-        "label": record.label,
-        "chars_kept": record.chars_kept,
-        "adapter_id": record.adapter_id,
-        "diagnostics": record.diagnostics,
-    }
-
-
-def _recalled(
-    outcome: str, key: str, document: str, metadata: dict[str, Any], distance: float
-) -> Recalled:
-    first = int(metadata["context_chars"])
-    second = first + int(metadata["suggested_chars"])
-    record = Record(
-        completion_id=key,
-        outcome=outcome,
-        context=document[:first],
-        suggested=document[first:second],
-        settled=document[second:] if metadata["settled"] else None,
-        **{name: metadata[name] for name in _PLAIN},
-    )
-    return Recalled(record, 1.0 - float(distance))
-
-
-_PLAIN = (
-    "workspace", "language", "path", "time", "label", "chars_kept", "adapter_id", "diagnostics",
-)  # fmt: skip

@@ -24,8 +24,9 @@ from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.memory.events import Event, Kind
 from falcon_lsp.memory.indexer import Indexer
 from falcon_lsp.memory.ledger import Ledger, LedgerUnavailable
-from falcon_lsp.memory.long_term import LongTermMemory, Recalled
+from falcon_lsp.memory.long_term import LongTermMemory
 from falcon_lsp.memory.policy import RecordingPolicy
+from falcon_lsp.memory.records import Recalled
 from falcon_lsp.memory.redact import redact_event
 
 logger = logging.getLogger(__name__)
