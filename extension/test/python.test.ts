@@ -144,12 +144,12 @@ test("on Windows the launcher is asked for Python 3, and the one it names is sta
 
 const hostile: [name: string, path: string, file: string][] = [
   ["a relative entry of PATH", "bin:.", "bin/falcon-lsp"],
-  ["an untrusted workspace", "/work/project/bin", "/work/project/bin/falcon-lsp"],
+  ["an untrusted workspace", "/home/me/project/bin", "/home/me/project/bin/falcon-lsp"],
 ];
 
 for (const [name, path, file] of hostile) {
   test(`nothing is run from ${name}`, async () => {
-    const machine = host({ [file]: {} }, { path, excluded: ["/work/project"] });
+    const machine = host({ [file]: {} }, { path, excluded: ["/home/me/project"] });
     assert.equal((await resolve("", machine)).kind, "none");
   });
 }
