@@ -15,8 +15,7 @@ from typing import Any, BinaryIO
 
 TINY = [sys.executable, str(Path(__file__).with_name("tiny_server.py"))]
 REAL = [sys.executable, "-m", "falcon_lsp", "serve", "--stdio"]
-REAL_EXISTS = not subprocess.run([*REAL, "--help"], capture_output=True, check=False).returncode
-STDIO_SERVERS = {"tiny": [*TINY, "stdio"], **({"real": REAL} if REAL_EXISTS else {})}
+STDIO_SERVERS = {"tiny": [*TINY, "stdio"], "real": REAL}
 """Commands of the servers that every protocol test runs against."""
 
 PATIENCE = 30.0

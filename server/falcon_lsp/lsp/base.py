@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from lsprotocol import types as lsp
 from pygls.lsp.server import LanguageServer
 
 from falcon_lsp import __version__
@@ -76,12 +75,6 @@ class FalconServer(LanguageServer):
                 callback()
             except Exception as error:  # noqa: BLE001 - the others still have to be written down
                 self.report("flush_failed", type(error).__name__)
-
-    def feature(self, feature_name: str, options: Any | None = None) -> Callable[[Any], Any]:
-        """Register a method; inline completion is advertised even when it has no options."""
-        if feature_name == lsp.TEXT_DOCUMENT_INLINE_COMPLETION and options is None:
-            options = lsp.InlineCompletionOptions()
-        return super().feature(feature_name, options)
 
     def thread(self) -> NoReturn:
         """Refuse pygls' thread handlers: they cannot be cancelled and share one pool."""

@@ -270,6 +270,9 @@ class FalconProtocol(LanguageServerProtocol):
     @lsp_method(lsp.INITIALIZE)
     def lsp_initialize(self, params: lsp.InitializeParams) -> Steps:
         """Negotiate; from here on other methods are served."""
+        # Without options pygls does not advertise it, and no editor ever asks.
+        options = self.fm.feature_options
+        options.setdefault(lsp.TEXT_DOCUMENT_INLINE_COMPLETION, lsp.InlineCompletionOptions())
         result = yield from super().lsp_initialize(params)
         encoding = lsp.PositionEncodingKind(result.capabilities.position_encoding)
         self._server.documents.encoding = PositionEncoding(encoding.value)

@@ -3,7 +3,6 @@
 import logging
 
 import pytest
-from lsprotocol import types as lsp
 from pygls.exceptions import FeatureRequestError
 
 from falcon_lsp.lsp import base
@@ -40,13 +39,6 @@ def test_a_failing_flush_does_not_keep_the_next_from_running() -> None:
     server.flush()
     assert ran == ["second"]
     assert server.counters["flush_failed"] == 1
-
-
-def test_inline_completion_is_registered_with_options() -> None:
-    server = FalconServer()
-    server.feature(lsp.TEXT_DOCUMENT_INLINE_COMPLETION)(lambda params: None)
-    options = server.protocol.fm.feature_options[lsp.TEXT_DOCUMENT_INLINE_COMPLETION]
-    assert isinstance(options, lsp.InlineCompletionOptions)
 
 
 def test_thread_handlers_are_refused() -> None:
