@@ -91,22 +91,23 @@ async def test_feedback_about_an_unknown_suggestion_is_not_recorded(tmp_path: Pa
     assert outcomes(tmp_path) == []
 
 
-async def test_an_accept_that_breaks_the_code_carries_the_compilers_finding(
-    tmp_path: Path,
-) -> None:
-    uri, place = document(tmp_path)
+async def test_findings_after_an_accept_belong_to_its_episode(tmp_path: Path) -> None:
+    uri, (line, column) = document(tmp_path)
     async with running(tmp_path, tmp_path) as client:
-        client.open(uri, "python", SOURCE + "0\n")
-        item = await offered(client, uri, place)
-        await asyncio.sleep(0.3)  # the first compile check is the baseline
-        client.change(uri, place, place, item["insertText"])
-        report = {"line": 5, "severity": 1, "message": "undefined name", "source": "other"}
+        client.open(uri, "python", SOURCE)
+        item = await offered(client, uri, (line, column))
+        text = item["insertText"]
         client.notify("falcon/diagnostics", {"uri": uri, "diagnostics": []})
+        await asyncio.sleep(0.5)  # the server's own first check is the baseline
+        client.change(uri, (line, column), (line, column), text)
+        end = (line, column + len(text))
+        client.change(uri, end, end, "(")
+        report = {"line": line, "severity": 1, "message": "undefined name", "source": "other"}
         client.notify("falcon/diagnostics", {"uri": uri, "diagnostics": [report]})
-        await client.request("falcon/status", {})
+        await asyncio.sleep(1.0)  # the server's own check follows when the edits rest
     (row,) = falcon(tmp_path, "memory", "list")
     episode = falcon(tmp_path, "memory", "show", row["completion_id"])
-    assert "undefined name" in [d["message"] for d in episode["diagnostics_added"]]
+    assert {d["source"] for d in episode["diagnostics_added"]} == {"other", "falcon"}
 
 
 async def test_an_editor_without_inline_completion_gets_list_items(tmp_path: Path) -> None:

@@ -26,11 +26,15 @@ class LatencyLog:
         self._lock = threading.Lock()
 
     def add(self, milliseconds: float, reason: str = "") -> None:
-        """Note one answer; ``reason`` says why it was empty (an empty one: it was not)."""
+        """Note one answer; ``reason`` says why it was empty (an empty one: it was not).
+
+        Only answers with text count as timings: silence is not speed.
+        """
         with self._lock:
-            self._timings.append(milliseconds)
             if reason:
                 self._reasons.append(Reason(time.time(), reason))
+            else:
+                self._timings.append(milliseconds)
 
     def percentile(self, percent: float) -> float | None:
         """Return a percentile (nearest rank) in milliseconds; None before the first answer."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -25,6 +26,9 @@ from falcon_lsp.model.engine import Engine, EngineError, Progress
 from falcon_lsp.model.host import EngineHost, HostState
 
 logger = logging.getLogger(__name__)
+FLUSH_SECONDS = 5.0
+"""Longest time that `Application.flush` waits for the disk."""
+
 Listener = Callable[[dict[str, Any]], None]
 
 
@@ -43,6 +47,7 @@ class Application:
         self.paused = False
         self._recorder = ThreadPoolExecutor(1, thread_name_prefix="falcon-recorder")
         self._started = False
+        self._opened = threading.Event()
         self._stamp = -1
         self._swaps = OpQueue("falcon-adapters", self._serve_current)
 
@@ -59,10 +64,14 @@ class Application:
             self.store, lambda: self.config, self._pending_episodes, self._tell
         )
         self._recorder.submit(self._open_memory)
+        self._opened.set()
         self.host.load(functools.partial(self._load_engine, config), progress)
 
     def record(self, events: Sequence[Event]) -> Future[bool]:
-        """Commit ``events`` to the ledger, in order; the result says whether they are durable."""
+        """Commit ``events`` to the ledger, in order; the result says whether they are durable.
+
+        What comes before `start` waits for it: a copied suggestion needs no model and may be early.
+        """
         return self._recorder.submit(self._record, tuple(events))
 
     def reconfigure(self, config: Config) -> None:
@@ -107,11 +116,17 @@ class Application:
         """Flush what is recorded and stop every thread and child process."""
         if self.supervisor is not None:
             self.supervisor.close()
+        self._opened.set()
         self._swaps.close()
         self.host.close()
         self._recorder.shutdown(wait=True)
         if self.memory is not None:
             self.memory.close()
+
+    def flush(self) -> None:
+        """Wait until everything handed to `record` is on disk."""
+        if self._started:
+            self.record(()).result(FLUSH_SECONDS)
 
     def _open_memory(self) -> None:
         assert self.memory is not None  # noqa: S101 - set by `start` before this is submitted
@@ -119,9 +134,14 @@ class Application:
         self.short_term.restore(self.memory.recent_episodes(limit=500))
 
     def _record(self, events: tuple[Event, ...]) -> bool:
+        self._opened.wait()
         if self.memory is None or self.paused or not self.config.memory.record:
             return False
-        recorded = self.memory.record(events)
+        try:
+            recorded = self.memory.record(events)
+        except Exception:
+            logger.exception("%d events could not be recorded", len(events))
+            return False
         if self.supervisor is not None and any(e.kind is Kind.OUTCOME for e in events):
             self.supervisor.request("feedback recorded")
         return recorded

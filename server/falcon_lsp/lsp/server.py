@@ -120,7 +120,7 @@ async def on_initialized(server: Falcon, _params: lsp.InitializedParams) -> None
 def on_shutdown(server: Falcon, _params: None = None) -> None:
     """Write down what is open; the answer to the client means that it is safe."""
     server.session.flush()
-    server.app.record(()).result(timeout=5)
+    server.app.flush()
 
 
 def training_listener(server: Falcon) -> Callable[[dict[str, Any]], None]:

@@ -70,11 +70,10 @@ class Session:
         """Answer one request of the editor; a newer one for the same document ends the older."""
         request = self._request(uri, position, invoked=invoked)
         if isinstance(request, str):
+            self.latency.add(0.0, request)
             return Answer.nothing(request)
         started = time.perf_counter()
-        answer = self.completion.answer_fast(request)
-        if answer is None:
-            answer = await self._ask_engine(request)
+        answer = self.completion.answer_fast(request) or await self._ask_engine(request)
         self.latency.add((time.perf_counter() - started) * 1000, answer.reason)
         self._offer(request, answer)
         return answer
