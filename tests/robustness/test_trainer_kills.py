@@ -11,15 +11,15 @@ from multiprocessing.context import BaseContext
 from pathlib import Path
 
 import pytest
+
 from crashing_worker import POINTS, run
 from episodes_factory import episode, events_of
-from tiny_model import build_tiny_model
-
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Outcome
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import BASE, AdapterRegistry
 from falcon_lsp.model.tokenizer import CodeTokenizer
+from tiny_model import build_tiny_model
 
 BATCH = 8
 LLAMA = "transformers.models.llama.modeling_llama"

@@ -24,6 +24,7 @@ def ship(checkpoint: Path, out: Path) -> dict[str, Any]:
     save_file(rounded, out / "adapter_model.safetensors", metadata={"format": "pt"})
     config = json.loads((checkpoint / "adapter" / "adapter_config.json").read_text("utf-8"))
     config["base_model_name_or_path"] = BASE_NAME
+    config["target_modules"] = sorted(config["target_modules"])
     kept = {key: value for key, value in config.items() if value not in (None, {}, [])}
     (out / "adapter_config.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     lines = (checkpoint / "loss.jsonl").read_text("utf-8").splitlines()

@@ -1,0 +1,127 @@
+"""Training in the foreground: the same code, from the ledger or from a log, and what it tells."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from episodes_factory import episode, events_of
+from falcon_lsp.config import Config, from_client_options
+from falcon_lsp.core.paths import Store, locked
+from falcon_lsp.core.types import Outcome
+from falcon_lsp.learning import worker
+from falcon_lsp.learning.report import TrainingError, train_from_logs
+from falcon_lsp.memory.ledger import Ledger
+from falcon_lsp.model.adapters import AdapterRegistry
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "data", tmp_path / "cache")
+
+
+@pytest.fixture
+def config(tiny_model: Path) -> Config:
+    chosen, problems = from_client_options(
+        {"model": str(tiny_model), "learning": {"batchEpisodes": 8}}
+    )
+    assert problems == []
+    return chosen
+
+
+def fill(ledger: Ledger, encoding, model_id: str, count: int = 16) -> None:
+    for number in range(count):
+        text = "a + b" if number % 2 else "os.path"
+        ledger.append(
+            events_of(
+                episode(
+                    f"cmp-{number:02}",
+                    text,
+                    what=Outcome.ACCEPTED if number % 2 else Outcome.REJECTED,
+                    time=float(number),
+                    token_ids=() if number == 0 else tuple(encoding.tokenizer.encode(text)),
+                    model_id=model_id,
+                )
+            )
+        )
+
+
+def test_the_report_says_what_was_used_what_not_and_why(
+    store, config, encoding, tiny_model
+) -> None:
+    with closing(Ledger(store.ledger)) as ledger:
+        fill(ledger, encoding, tiny_model.name)
+    shares: list[tuple[str, float]] = []
+    report = train_from_logs(store, config, None, lambda *told: shares.append(told))
+    body = json.loads(json.dumps(report.as_dict(), allow_nan=False))
+    assert (body["episodes"], body["used"], body["waiting"]) == (16, 11, 0)
+    assert body["skipped"] == {"held out for the gate": 4, "not sampled by a model": 1}
+    assert body["broken"] == []
+    update = body["updates"][0]
+    assert len(update["steps"]) >= 1
+    assert {"promoted", "reasons", "liked_gain", "kl", "regression"} <= update["verdict"].keys()
+    assert AdapterRegistry(store.adapters).show(update["adapter_id"]).metrics == update
+    assert shares[-1] == ("done", 1.0)
+    assert [share for _, share in shares] == sorted(share for _, share in shares)
+    text = "\n".join(report.lines())
+    assert "16 episodes, 11 learned from" in text
+    assert "1 not used: not sampled by a model" in text
+    assert f"serving {body['current']}" in text
+
+
+def test_a_log_is_learned_from_without_touching_the_ledger(
+    store, config, encoding, tiny_model, tmp_path
+) -> None:
+    log = tmp_path / "log.jsonl"
+    with closing(Ledger(tmp_path / "other.sqlite3")) as other, log.open("w") as file:
+        fill(other, encoding, tiny_model.name)
+        other.export_jsonl(file)
+    lines = log.read_text().splitlines()
+    log.write_text("\n".join([lines[0], "{broken", *lines[1:]]) + "\n")
+    report = train_from_logs(store, config, log, lambda *_: None)
+    assert report.as_dict()["used"] == 11
+    assert [place.rpartition(": ")[0] for place in report.broken] == [f"{log}:2"]
+    assert f"left out {log}:2" in "\n".join(report.lines())
+    assert not store.ledger.exists()
+    assert list(store.cache.iterdir()) == []
+
+
+def test_too_few_episodes_wait(store, config, encoding, tiny_model) -> None:
+    with closing(Ledger(store.ledger)) as ledger:
+        fill(ledger, encoding, tiny_model.name, count=5)
+    report = train_from_logs(store, config, None, lambda *_: None)
+    assert (report.updates, report.waiting) == ((), 5)
+    assert "5 waiting: an update takes at least 8" in "\n".join(report.lines())
+    with closing(Ledger(store.ledger)) as ledger:
+        assert ledger.pending() == 5
+
+
+def test_episodes_of_another_model_teach_nothing(store, config, encoding) -> None:
+    with closing(Ledger(store.ledger)) as ledger:
+        fill(ledger, encoding, "another-model")
+    report = train_from_logs(store, config, None, lambda *_: None)
+    assert report.skipped["sampled by another base model"] == 11
+    assert report.as_dict()["current"] == "base"
+    assert "no adapter: nothing to train on" in report.lines()
+
+
+@pytest.mark.parametrize(
+    ("model", "sentence"),
+    [("default", "falcon-lsp setup"), ("no such model", "falcon.model")],
+)
+def test_a_missing_model_is_one_sentence(store, model, sentence) -> None:
+    config, _ = from_client_options({"model": model})
+    with pytest.raises(TrainingError, match=sentence):
+        train_from_logs(store, config, None, lambda *_: None)
+
+
+def test_a_running_trainer_is_one_sentence(store, config) -> None:
+    def refuse(*_: Any) -> None:
+        raise AssertionError("nothing was to be done")
+
+    with locked(worker.trainer_lock(store)), pytest.raises(TrainingError, match="running already"):
+        train_from_logs(store, config, None, refuse)

@@ -1,0 +1,178 @@
+"""One update end to end on a tiny model: what is promoted, set aside, or not learned at all."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from episodes_factory import episode
+from falcon_lsp.core.cancellation import CancellationToken, Cancelled
+from falcon_lsp.core.types import Outcome
+from falcon_lsp.learning import policy_model, update
+from falcon_lsp.learning.dataset import Encoding
+from falcon_lsp.learning.trainer import Recipe
+from falcon_lsp.learning.update import Updater, UpdateReport
+from falcon_lsp.memory.episodes import Episode
+from falcon_lsp.model import fim
+from falcon_lsp.model.adapters import BASE, PROMOTED, SET_ASIDE, AdapterRegistry
+from falcon_lsp.model.loader import ModelFiles
+
+GOOD, BAD = "a + b", "os.path"
+SHA = "0" * 64
+RECIPE = Recipe(learning_rate=1e-3, minibatch=4, epochs=2, most_steps=4)
+
+
+@pytest.fixture(autouse=True)
+def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Training asks nobody anything: any attempt to resolve a name fails the test."""
+
+    def refuse(*_given: Any, **_named: Any) -> None:
+        raise AssertionError("training tried to reach the network")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> AdapterRegistry:
+    return AdapterRegistry(tmp_path / "adapters")
+
+
+@pytest.fixture
+def updater(tiny_model: Path, registry: AdapterRegistry) -> Updater:
+    files = ModelFiles(tiny_model, "tiny", fim.FALCON, SHA)
+    return Updater(registry, files, threads=1, keep=5, recipe=RECIPE)
+
+
+def told(encoding: Encoding, taste: Sequence[str], start: int = 0) -> list[Episode]:
+    """Return ten pairs of episodes; ``taste`` names, pair by pair, the text that is accepted."""
+    return [
+        episode(
+            f"cmp-{start + 2 * pair + which}",
+            text,
+            what=Outcome.ACCEPTED if text == liked else Outcome.REJECTED,
+            time=float(start + 2 * pair + which),
+            token_ids=tuple(encoding.tokenizer.encode(text)),
+        )
+        for pair, liked in enumerate(taste)
+        for which, text in enumerate((GOOD, BAD))
+    ]
+
+
+def run(updater: Updater, episodes: Sequence[Episode]) -> UpdateReport:
+    return updater.run(episodes, lambda _: None, CancellationToken())
+
+
+def test_a_steady_taste_is_learned_and_promoted(updater, registry, encoding) -> None:
+    report = run(updater, told(encoding, [GOOD] * 20))
+    assert report.verdict is not None
+    assert report.verdict.reasons == ()
+    assert report.verdict.liked_gain > 0 > report.verdict.disliked_gain
+    assert registry.current(SHA) == report.adapter_id
+    manifest = registry.show(report.adapter_id)
+    assert (manifest.status, manifest.parent) == (PROMOTED, BASE)
+    assert manifest.completion_ids == tuple(f"cmp-{number}" for number in range(32))
+    assert manifest.metrics["steps"][0]["kl"] == pytest.approx(0.0, abs=1e-6)
+    assert report.results["cmp-0"] == f"trained:{report.adapter_id}"
+    assert report.results["cmp-39"] == "skipped:held out for the gate"
+    assert len(report.results) == 40
+
+
+def test_a_poisoned_batch_is_set_aside_and_changes_nothing(updater, registry, encoding) -> None:
+    """The training part praises what the later episodes reject."""
+    report = run(updater, told(encoding, [BAD] * 16 + [GOOD] * 4))
+    assert report.verdict is not None
+    assert not report.verdict.promoted
+    assert report.verdict.liked_gain < 0 < report.verdict.disliked_gain
+    assert registry.current(SHA) == BASE
+    manifest = registry.show(report.adapter_id)
+    assert manifest.status == SET_ASIDE
+    assert manifest.reasons == report.verdict.reasons != ()
+    assert list(registry.folder.glob(".tmp-*")) == []
+
+
+def test_the_next_update_goes_on_from_the_current_adapter(updater, registry, encoding) -> None:
+    first = run(updater, told(encoding, [GOOD] * 20))
+    second = run(updater, told(encoding, [GOOD] * 20, start=40))
+    assert second.parent == first.adapter_id
+    assert second.verdict is not None
+    assert second.verdict.kl > first.verdict.kl > 0
+
+
+def test_episodes_are_not_learned_twice(updater, registry, encoding) -> None:
+    """What a kill between publishing and acknowledging brings back is only acknowledged."""
+    episodes = told(encoding, [GOOD] * 20)
+    first = run(updater, episodes)
+    again = run(updater, episodes)
+    assert (again.adapter_id, again.used, again.verdict) == ("", 0, None)
+    assert set(again.results.values()) == {
+        "skipped:learned already",
+        "skipped:held out for the gate",
+    }
+    assert [manifest.id for manifest in registry.list()] == [first.adapter_id]
+
+
+def test_a_version_that_nobody_serves_has_taught_nothing(updater, registry, encoding) -> None:
+    """A kill between the rename and the pointer: the episodes count as new."""
+    episodes = told(encoding, [GOOD] * 20)
+    first = run(updater, episodes)
+    registry._point_to(BASE)
+    again = run(updater, episodes)
+    assert again.used == first.used
+    assert registry.current(SHA) == again.adapter_id
+
+
+def test_too_few_episodes_are_all_held_out(updater, registry, encoding) -> None:
+    report = run(updater, told(encoding, [GOOD] * 2))
+    assert report.stopped == "nothing to train on"
+    assert set(report.results.values()) == {"skipped:held out for the gate"}
+    assert registry.list() == []
+
+
+def test_weights_that_are_not_finite_are_not_even_kept(
+    updater, registry, encoding, monkeypatch
+) -> None:
+    def broken_train(model: Any, *given: Any) -> Any:
+        done = original(model, *given)
+        with torch.no_grad():
+            model.parameters[0].fill_(float("nan"))
+        return done
+
+    original = update.train
+    monkeypatch.setattr(update, "train", broken_train)
+    report = run(updater, told(encoding, [GOOD] * 20))
+    assert report.verdict is not None
+    assert not report.verdict.promoted
+    assert "a weight is not a finite number" in report.verdict.reasons
+    assert registry.list() == []
+    assert [entry.name for entry in registry.folder.iterdir() if entry.is_dir()] == []
+
+
+def test_cancelling_leaves_no_trace(updater, registry, encoding) -> None:
+    token = CancellationToken()
+
+    def cancel_at_gate(event: dict[str, Any]) -> None:
+        if event.get("phase") == "gate":
+            token.cancel()
+
+    with pytest.raises(Cancelled):
+        updater.run(told(encoding, [GOOD] * 20), cancel_at_gate, token)
+    assert registry.list() == []
+
+
+def test_progress_names_each_phase_and_step(updater, encoding) -> None:
+    heard: list[dict[str, Any]] = []
+    updater.run(told(encoding, [GOOD] * 20), heard.append, CancellationToken())
+    assert [event.get("phase", event["event"]) for event in heard] == [
+        "loading", "training", *["step"] * RECIPE.most_steps, "gate",
+    ]  # fmt: skip
+
+
+def test_the_base_is_never_trained(tiny_model) -> None:
+    model = policy_model.PolicyModel(tiny_model, None, policy_model.LoraShape(), seed=0)
+    trained = {name for name, parameter in model.peft.named_parameters() if parameter.requires_grad}
+    assert trained == {name for name, _ in model.named_parameters}

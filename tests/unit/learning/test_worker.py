@@ -1,0 +1,170 @@
+"""The worker's way with the queue: every job is acknowledged, put back, or counted as failed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from episodes_factory import episode, events_of
+from falcon_lsp.config import Config, from_client_options
+from falcon_lsp.core.cancellation import CancellationToken, Cancelled
+from falcon_lsp.core.paths import Store, locked
+from falcon_lsp.learning import worker
+from falcon_lsp.learning.update import UpdateReport
+from falcon_lsp.memory.episodes import Episode
+from falcon_lsp.memory.ledger import MAX_TRIES, Ledger
+from falcon_lsp.model.adapters import AdapterRegistry
+from falcon_lsp.model.engine import EngineError
+
+
+class StandIn:
+    """An updater that learns from everything, unless it is told to fail."""
+
+    def __init__(self, failure: BaseException | None = None) -> None:
+        self.failure = failure
+        self.batches: list[list[str]] = []
+
+    def run(self, episodes: Sequence[Episode], emit: Any, token: Any) -> UpdateReport:
+        self.batches.append([one.completion_id for one in episodes])
+        if self.failure is not None:
+            raise self.failure
+        return UpdateReport(dict.fromkeys(self.batches[-1], "trained:adp-1"), "adp-1", used=1)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "data", tmp_path / "cache")
+
+
+@pytest.fixture
+def ledger(store: Store) -> Iterator[Ledger]:
+    with closing(Ledger(store.ledger)) as opened:
+        for number in range(20):
+            opened.append(events_of(episode(f"cmp-{number:02}", time=float(number))))
+        yield opened
+
+
+def settings(**learning: Any) -> Config:
+    config, problems = from_client_options({"learning": learning})
+    assert problems == []
+    return config
+
+
+def work(ledger: Ledger, updater: Any, least: int = 8, most: int = 8) -> list[UpdateReport]:
+    heard: list[dict[str, Any]] = []
+    return list(worker.work(ledger, updater, least, most, heard.append, CancellationToken()))
+
+
+def test_full_batches_are_worked_through_in_order_and_the_rest_waits(ledger) -> None:
+    updater = StandIn()
+    assert len(work(ledger, updater)) == 2
+    assert [batch[0] for batch in updater.batches] == ["cmp-00", "cmp-08"]
+    assert ledger.counts() | {"done": 16, "waiting": 4, "leased": 0} == ledger.counts()
+
+
+def test_a_forgotten_episode_is_acknowledged_unread(ledger) -> None:
+    updater = StandIn()
+    jobs_before = ledger.pending()
+    ledger.forget(completion_ids=["cmp-03"])
+    work(ledger, updater, least=1, most=20)
+    assert "cmp-03" not in updater.batches[0]
+    assert ledger.pending() == 0
+    assert jobs_before == 20
+
+
+@pytest.mark.parametrize("error", [Cancelled(), KeyboardInterrupt()])
+def test_an_interrupted_batch_goes_back_without_blame(ledger, error) -> None:
+    for _ in range(MAX_TRIES + 1):
+        with pytest.raises(type(error)):
+            work(ledger, StandIn(error))
+    assert ledger.pending() == 20
+
+
+def test_a_batch_that_always_fails_is_set_aside_after_three_tries(ledger) -> None:
+    for _ in range(MAX_TRIES):
+        with pytest.raises(RuntimeError):
+            work(ledger, StandIn(RuntimeError("boom")))
+    assert ledger.counts()["set_aside"] == 8
+    updater = StandIn()
+    work(ledger, updater)
+    assert updater.batches[0][0] == "cmp-08"
+
+
+@pytest.mark.parametrize(
+    ("failure", "code", "event", "reason"),
+    [
+        (None, 0, "done", None),
+        (Cancelled(), 0, "cancelled", None),
+        (EngineError("Fetch the model."), 1, "error", "Fetch the model."),
+        (ZeroDivisionError("secret text"), 1, "error", "training failed (ZeroDivisionError)"),
+    ],
+)
+def test_serving_ends_with_a_code_and_a_sentence(
+    store, ledger, monkeypatch, failure, code, event, reason
+) -> None:
+    monkeypatch.setattr(worker, "make_updater", lambda *_: StandIn(failure))
+    heard: list[dict[str, Any]] = []
+    config = settings(batchEpisodes=16)
+    assert worker.serve(store, config, heard.append, CancellationToken()) == code
+    assert heard[-1]["event"] == event
+    assert heard[-1].get("reason") == reason
+    json.dumps(heard)
+
+
+def test_one_trainer_at_a_time(store, ledger, monkeypatch) -> None:
+    updater = StandIn()
+    monkeypatch.setattr(worker, "make_updater", lambda *_: updater)
+    heard: list[dict[str, Any]] = []
+    with locked(worker.trainer_lock(store)):
+        assert worker.serve(store, settings(), heard.append, CancellationToken()) == 0
+    assert heard[0] == {"event": "busy"}
+    assert updater.batches == []
+
+
+def test_too_short_a_queue_loads_no_model(store, ledger) -> None:
+    config = settings(batchEpisodes=64)
+    heard: list[dict[str, Any]] = []
+    assert worker.serve(store, config, heard.append, CancellationToken()) == 0
+    assert heard == [{"event": "done"}]
+
+
+def test_starting_clears_what_a_kill_left(store, ledger, monkeypatch) -> None:
+    left = AdapterRegistry(store.adapters).new_temporary()
+    worker.serve(store, settings(batchEpisodes=64), lambda _: None, CancellationToken())
+    assert not left.exists()
+
+
+def test_the_process_leaves_when_its_input_is_closed(store, ledger) -> None:
+    script = (
+        "import sys, threading; from falcon_lsp.learning import worker;"
+        "from falcon_lsp.core.cancellation import CancellationToken;"
+        "token = CancellationToken(); worker.leave_when_told(token, True);"
+        "print('ready', flush=True); token._event.wait(60); print(token.cancelled, flush=True)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    out, _ = process.communicate(timeout=30)
+    assert out == "True\n"
+
+
+def test_the_module_runs_and_speaks_json_lines(store, ledger) -> None:
+    options = json.dumps({"learning.batchEpisodes": 64})
+    done = subprocess.run(
+        [
+            sys.executable, "-m", "falcon_lsp.learning.worker", "--data-dir", str(store.data),
+            "--cache-dir", str(store.cache), "--options", options, "--supervised",
+        ],
+        input="", capture_output=True, text=True, timeout=60,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert [json.loads(line) for line in done.stdout.splitlines()] == [{"event": "done"}]
