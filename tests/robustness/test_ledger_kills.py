@@ -314,6 +314,5 @@ def test_a_damaged_index_is_built_anew(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     results = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
     assert len(results) == len(folders)
-    print(sorted(results))
     assert all(records <= 60 for records, _ in results)
     assert sum(result == (60, 3) for result in results) >= 12

@@ -63,8 +63,8 @@ _RULES: tuple[_Rule, ...] = (
     _rule("github", "github_pat_", r"github_pat_[A-Za-z0-9_]{12,255}"),
     _rule("gitlab", "gl", _EDGE + r"gl(?:pat|dt|ptt|rt|cbt|soat|ft|imt|agent|oas)-[\w.-]{12,}"),
     _rule("gitlab", "GR1348941", r"GR1348941[\w-]{12,}"),
-    _rule("slack", "xox", _EDGE + r"xox[a-z]-(?:[A-Za-z0-9]+-)*[A-Za-z0-9]{8,}"),
-    _rule("slack", "xapp-", _EDGE + r"xapp-\d-[A-Z0-9]+-\d+-[a-z0-9]{8,}"),
+    _rule("slack", "xox", _EDGE + r"xox[a-z]-[A-Za-z0-9-]{12,}"),
+    _rule("slack", "xapp-", _EDGE + r"xapp-\d-[A-Za-z0-9-]{12,}"),
     _rule(
         "slack-webhook",
         "hooks.slack.com",

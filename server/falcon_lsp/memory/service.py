@@ -259,8 +259,9 @@ class MemoryService:
                 workspace=workspace,
                 day=day,
             )
-        self._long_term.discard()
-        self._request("forgotten")
+        if gone:
+            self._long_term.discard()
+            self._request("forgotten")
         return gone
 
     def rebuild(self) -> int:

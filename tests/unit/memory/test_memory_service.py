@@ -9,7 +9,6 @@ import threading
 from pathlib import Path
 
 import pytest
-from memory_samples import episode_events, place, suggested_event
 
 from falcon_lsp.config import MemoryOptions
 from falcon_lsp.core.paths import Store
@@ -18,6 +17,7 @@ from falcon_lsp.memory import events as ev
 from falcon_lsp.memory import service as service_module
 from falcon_lsp.memory.ledger import Ledger, LedgerUnavailable
 from falcon_lsp.memory.service import MemoryService
+from memory_samples import episode_events, place, suggested_event
 
 PREFIX = "def parse_settings(path):\n    data = "
 
