@@ -68,6 +68,18 @@ async def test_typing_the_suggestion_out_is_typed_through(tmp_path: Path) -> Non
     assert outcomes(tmp_path)[0] == ("typed_through", True)
 
 
+async def test_suggestions_replaced_while_typing_leave_nothing(tmp_path: Path) -> None:
+    uri, (line, column) = document(tmp_path)
+    async with running(tmp_path, tmp_path) as client:
+        client.open(uri, "python", SOURCE)
+        await offered(client, uri, (line, column))
+        for index, character in enumerate("sum(reversed"):
+            place = (line, column + index)
+            client.change(uri, place, place, character)
+            await client.inline_completion(uri, (line, column + index + 1))
+    assert "superseded" not in [outcome for outcome, _ in outcomes(tmp_path)]
+
+
 @pytest.mark.parametrize("outcome", ["rejected", "partial", "undone"])
 async def test_what_an_editor_reports_is_on_disk_when_it_is_acknowledged(
     tmp_path: Path, outcome: str

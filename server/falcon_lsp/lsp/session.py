@@ -19,6 +19,7 @@ from falcon_lsp.lsp import convert
 from falcon_lsp.lsp.application import Application
 from falcon_lsp.lsp.documents import DocumentStore
 from falcon_lsp.memory.diagnostics import compile_check, difference
+from falcon_lsp.memory.drafts import Drafts
 from falcon_lsp.memory.events import Event, Place
 from falcon_lsp.memory.observer import EpisodeObserver
 
@@ -47,6 +48,7 @@ class Session:
         self.problems: list[str] = []
         self.untold: list[str] = []
         self.observer = EpisodeObserver()
+        self.drafts = Drafts()
         self.latency = LatencyLog()
         self.last_edit = time.monotonic()
         self.completion = CompletionService(
@@ -195,9 +197,10 @@ class Session:
         return Place(completion_id, workspace, path, snapshot.language)
 
     def _record(self, events: Sequence[Event]) -> Any:
-        for event in events:
+        telling = self.drafts.pass_on(events)
+        for event in telling:
             self.app.short_term.observe(event)
-        return self.app.record(events)
+        return self.app.record(telling)
 
     def _check_later(self, uri: str, delay: float) -> None:
         if handle := self._checks.pop(uri, None):
