@@ -17,7 +17,6 @@ from falcon_lsp.config import Config, from_client_options
 from falcon_lsp.core.paths import Store
 from falcon_lsp.memory.episodes import Episode
 
-
 RECALL_DEADLINE_MS = 60_000
 """Someone who asks by hand may wait for the index to be opened."""
 

@@ -6,7 +6,6 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from falcon_lsp.lsp.client import LspClient
 from loop_helpers import (
     COMMAND,
     NEOVIM,
@@ -19,6 +18,8 @@ from loop_helpers import (
     ready,
     running,
 )
+
+from falcon_lsp.lsp.client import LspClient
 
 
 async def test_an_accept_is_inferred_from_the_edit_alone(tmp_path: Path) -> None:

@@ -52,8 +52,7 @@ async def test_acknowledged_feedback_survives_thirty_kills(tmp_path: Path) -> No
         await client.start(COMMAND, env=folders)
         await client.initialize(tmp_path, VSCODE)
         feeding = asyncio.create_task(feed(client, uri, place, run))
-        while not client.requests:  # the server has asked for its configuration: it is up
-            await asyncio.sleep(0.01)
+        await client.request("falcon/status", {})
         await asyncio.sleep(rng.uniform(0.0, 0.6))
         await client.kill()
         acknowledged += await feeding

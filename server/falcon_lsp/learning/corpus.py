@@ -1,7 +1,7 @@
 """Collect training text from Python wheels: permissive licences, no evaluation project.
 
-Output is JSON lines of ``path`` and ``text`` plus a manifest with each package's licence and counts.
-Deterministic: the same wheels and seed give the same bytes.
+Output is JSON lines of ``path`` and ``text``, and a manifest with each package's licence and
+counts. Deterministic: the same wheels and seed give the same bytes.
 """
 
 from __future__ import annotations

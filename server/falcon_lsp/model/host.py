@@ -59,7 +59,7 @@ class EngineHost:
             self.engine = load(progress)
         except EngineError as error:
             self.state, self.message = HostState.FAILED, str(error)
-        except Exception as error:  # noqa: BLE001 - whatever a backend raises, the server lives on
+        except Exception as error:  # whatever a backend raises, the server lives on
             logger.exception("the model could not be loaded")
             self.message = f"the model could not be loaded ({type(error).__name__}); see the log"
             self.state = HostState.FAILED

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from episodes_factory import suggestion
 
+from episodes_factory import suggestion
 from falcon_lsp.core.types import Outcome
 from falcon_lsp.memory import events
 from falcon_lsp.memory.drafts import MOST_DRAFTS, Drafts
