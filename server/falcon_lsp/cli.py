@@ -11,25 +11,48 @@ from pathlib import Path
 
 from falcon_lsp import __version__, commands
 from falcon_lsp.commands import UserError
+from falcon_lsp.model.engine import EngineError
+
+logger = logging.getLogger(__name__)
+INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run ``falcon-lsp``; returns the exit code. No stack trace reaches a user."""
     arguments = build_parser().parse_args(argv)
+    levels = logging.getLevelNamesMapping()
     logging.basicConfig(
-        level=os.environ.get("FALCON_LOG", "WARNING").upper(),
+        level=levels.get(os.environ.get("FALCON_LOG", "").upper(), logging.WARNING),
         stream=sys.stderr,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
+    train = arguments.train_from_logs is not None
     try:
-        if arguments.train_from_logs is not None:
-            return commands.train_from_logs(arguments)
-        return int(arguments.run(arguments))
-    except UserError as error:
-        print(f"falcon-lsp: {error}", file=sys.stderr)
-        return 1
+        code = int((commands.train_from_logs if train else arguments.run)(arguments))
+        sys.stdout.flush()
     except KeyboardInterrupt:
-        return 130
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _reader_gone()
+    except Exception as error:
+        logger.debug("the command failed", exc_info=True)
+        print(f"falcon-lsp: {_sentence(error)}", file=sys.stderr)
+        return 1
+    return code
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename} cannot be used: {error.strerror}"
+    if isinstance(error, UserError | EngineError | OSError):  # ours are sentences
+        return str(error)
+    return f"{error or type(error).__name__}; set FALCON_LOG=DEBUG to see where"
+
+
+def _reader_gone() -> int:
+    """Whoever read our output has enough (``| head``): say nothing more, not even at the exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 1
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -103,7 +126,7 @@ def _add_memory(verbs: argparse._SubParsersAction, common: argparse.ArgumentPars
     memory = verbs.add_parser("memory", help="see, forget, export what was recorded")
     actions = memory.add_subparsers(title="actions", metavar="ACTION", required=True)
     listing = actions.add_parser("list", parents=[common], help="list episodes, newest last")
-    listing.add_argument("--limit", type=int, default=50)
+    listing.add_argument("--limit", type=_count, default=50)
     listing.add_argument("--workspace", help="only this folder URI")
     listing.set_defaults(run=commands.memory_list)
     show = actions.add_parser("show", parents=[common], help="show one episode whole")
@@ -112,9 +135,9 @@ def _add_memory(verbs: argparse._SubParsersAction, common: argparse.ArgumentPars
     forget = actions.add_parser("forget", parents=[common], help="erase for good")
     what = forget.add_mutually_exclusive_group(required=True)
     what.add_argument("--id", help="one episode")
-    what.add_argument("--path", help="every episode of a file")
+    what.add_argument("--path", help="every episode of a file, named as `memory list` does")
     what.add_argument("--workspace", help="every episode of a workspace (folder URI)")
-    what.add_argument("--day", help="every episode of a day, as YYYY-MM-DD (UTC)")
+    what.add_argument("--day", help="every episode of a day, as YYYY-MM-DD (local time)")
     forget.set_defaults(run=commands.memory_forget)
     export = actions.add_parser("export", parents=[common], help="write all events as JSON lines")
     export.add_argument("path", type=Path)
@@ -126,7 +149,7 @@ def _add_memory(verbs: argparse._SubParsersAction, common: argparse.ArgumentPars
     recall.add_argument("text")
     recall.add_argument("--workspace", help="folder URI; default: the one used last")
     recall.add_argument("--language", default="python")
-    recall.add_argument("--limit", type=int, default=5)
+    recall.add_argument("--limit", type=_count, default=5)
     recall.set_defaults(run=commands.memory_recall)
     rebuild = actions.add_parser("rebuild", parents=[common], help="build the index anew")
     rebuild.set_defaults(run=commands.memory_rebuild)
@@ -143,3 +166,9 @@ def _add_adapters(verbs: argparse._SubParsersAction, common: argparse.ArgumentPa
     rollback = actions.add_parser("rollback", parents=[common], help="go back to an earlier one")
     rollback.add_argument("id", nargs="?", help="which; default: the parent of the current one")
     rollback.set_defaults(run=commands.adapters_rollback)
+
+
+def _count(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from falcon_lsp.config import Config, from_client_options
+from falcon_lsp.config import IGNORED, Config, from_client_options, options
 from falcon_lsp.core.paths import Store
 from falcon_lsp.memory.episodes import Episode
 
@@ -138,7 +138,7 @@ def memory_forget(arguments: argparse.Namespace) -> int:
             day=_day(arguments.day) if arguments.day else None,
         )
     dropped = _registry(arguments).drop_descendants(gone)
-    body = {"forgotten": len(gone), "adapters_dropped": dropped}
+    body = {"forgotten": len(gone), "adapters_dropped": list(dropped)}
     _print(arguments, body, _key_values)
     return 0
 
@@ -166,8 +166,7 @@ def memory_import(arguments: argparse.Namespace) -> int:
 
 def memory_recall(arguments: argparse.Namespace) -> int:
     """Show what long-term memory says about a text, successes and failures alike."""
-    with _memory(arguments) as memory:
-        memory.wait_indexed()
+    with _index(arguments) as memory:
         workspace = arguments.workspace
         if workspace is None:
             latest = memory.recent_episodes(limit=1)
@@ -182,7 +181,7 @@ def memory_recall(arguments: argparse.Namespace) -> int:
 
 def memory_rebuild(arguments: argparse.Namespace) -> int:
     """Build the index anew from the ledger."""
-    with _memory(arguments) as memory:
+    with _index(arguments) as memory:
         count = memory.rebuild()
     _print(arguments, {"indexed": count}, _key_values)
     return 0
@@ -222,12 +221,17 @@ def adapters_rollback(arguments: argparse.Namespace) -> int:
 
 
 def read_config(arguments: argparse.Namespace) -> Config:
-    """Return the settings of ``--set`` and the folder options; raises `UserError`."""
+    """Return the settings of ``--set`` and the folder options; raises `UserError`.
+
+    Someone who types a wrong value is there to correct it, so nothing is ignored here.
+    """
     raw: dict[str, Any] = {}
     for assignment in arguments.set or []:
         name, separator, value = assignment.partition("=")
         if not separator:
             raise UserError(f"--set {assignment}: write NAME=VALUE")
+        if name.removeprefix("falcon.") not in {leaf.key for leaf in options()}:
+            raise UserError(f"--set {assignment}: there is no option {name}")
         raw[name] = _literal(value)
     if arguments.data_dir:
         raw["dataDir"] = arguments.data_dir
@@ -235,13 +239,14 @@ def read_config(arguments: argparse.Namespace) -> Config:
         raw["cacheDir"] = arguments.cache_dir
     config, problems = from_client_options(raw)
     if problems:
-        raise UserError("; ".join(problems))
+        raise UserError("; ".join(problem.removesuffix(IGNORED) for problem in problems))
     return config
 
 
 def read_store(arguments: argparse.Namespace) -> Store:
-    """Return the folders that the arguments and the environment name."""
-    return Store.default(arguments.data_dir or "", arguments.cache_dir or "")
+    """Return the folders that the arguments and the environment name; raises `UserError`."""
+    config = read_config(arguments)
+    return Store.default(config.data_dir, config.cache_dir)
 
 
 def episode_row(episode: Episode) -> dict[str, Any]:
@@ -294,12 +299,21 @@ def _ledger(arguments: argparse.Namespace) -> Iterator[Any]:
 def _memory(arguments: argparse.Namespace) -> Iterator[Any]:
     from falcon_lsp.memory.service import MemoryService
 
-    memory = MemoryService(read_store(arguments), read_config(arguments).memory)
-    memory.open()
-    try:
+    with closing(MemoryService(read_store(arguments), read_config(arguments).memory)) as memory:
+        if not memory.open():
+            raise UserError(memory.status()["trouble"])
         yield memory
-    finally:
-        memory.close()
+
+
+@contextmanager
+def _index(arguments: argparse.Namespace) -> Iterator[Any]:
+    """Yield the memory once its index is up to date; `UserError` when another process owns it."""
+    with _memory(arguments) as memory:
+        memory.wait_indexed()
+        recall = memory.status()["recall"]
+        if not recall["available"]:
+            raise UserError(recall["reason"])
+        yield memory
 
 
 @contextmanager
@@ -327,7 +341,13 @@ def _print(arguments: argparse.Namespace, body: Any, lines: Callable[[Any], list
 
 def _key_values(body: dict[str, Any]) -> list[str]:
     width = max(map(len, body))
-    return [f"{key.replace('_', ' '):{width}}  {value}" for key, value in body.items()]
+    return [f"{key.replace('_', ' '):{width}}  {_words(value)}" for key, value in body.items()]
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in value.items())
+    return (", ".join(value) or "none") if isinstance(value, list) else str(value)
 
 
 def _check_line(row: dict[str, Any]) -> str:
@@ -338,7 +358,7 @@ def _episode_line(row: dict[str, Any]) -> str:
     text = row["text"].strip().splitlines() or [""]
     guess = " (inferred)" if row["inferred"] else ""
     outcome = f"{row['outcome'] or 'open'}{guess}"
-    return f"{row['completion_id'][:16]}  {outcome:24} {row['path']}  {text[0][:60]!r}"
+    return f"{row['completion_id']}  {outcome:24} {row['path']}  {text[0][:60]!r}"
 
 
 def _recalled_line(row: dict[str, Any]) -> str:

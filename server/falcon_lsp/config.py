@@ -14,6 +14,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+IGNORED = "; the value is ignored"
+"""How each sentence about a wrong value ends."""
+
 
 def option(
     default: Any,
@@ -185,7 +188,7 @@ def from_client_options(raw: object, base: Config | None = None) -> tuple[Config
         try:
             values[leaf.path] = _checked(leaf, value)
         except ValueError as error:
-            problems.append(f"falcon.{leaf.key}: {error}; the value is ignored")
+            problems.append(f"falcon.{leaf.key}: {error}{IGNORED}")
     return _assemble(base, (), values), problems
 
 

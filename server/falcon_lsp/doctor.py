@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from falcon_lsp.config import Config
 from falcon_lsp.core.paths import Store
 
 PACKAGES = ("pygls", "lsprotocol", "torch", "transformers", "peft", "chromadb", "tree_sitter")
-NEEDED_BYTES = 1_500_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,9 +31,9 @@ def examine(config: Config, store: Store) -> list[Check]:
     return [
         _python(),
         *(_package(name) for name in PACKAGES),
-        _writable("data folder", store.data),
-        _writable("cache folder", store.cache),
-        _disk(store.cache),
+        _writable("data folder", store.data, "--data-dir"),
+        _writable("cache folder", store.cache, "--cache-dir"),
+        _guarded("disk", lambda: _disk(store.cache)),
         _guarded("model", lambda: _model(config, store)),
         _guarded("ledger", lambda: _ledger(store)),
         _guarded("adapter", lambda: _adapter(store)),
@@ -58,40 +58,58 @@ def _package(name: str) -> Check:
     return Check(f"package {name}", found, "installed" if found else f"run `pip install {name}`")
 
 
-def _writable(name: str, folder: Path) -> Check:
-    existing = next(p for p in (folder, *folder.parents) if p.exists())
+def _writable(name: str, folder: Path, option: str) -> Check:
+    existing = _existing(folder)
     ok = existing.is_dir() and os.access(existing, os.W_OK)
-    return Check(name, ok, str(folder) if ok else f"{folder} cannot be written; see --data-dir")
+    sentence = f"{folder} cannot be written; choose another one with {option}"
+    return Check(name, ok, str(folder) if ok else sentence)
 
 
-def _disk(folder: Path) -> Check:
-    existing = next(p for p in (folder, *folder.parents) if p.exists())
-    free = shutil.disk_usage(existing).free
-    detail = f"{free / 1e9:.1f} GB free"
-    ok = free >= NEEDED_BYTES
-    return Check("disk", ok, detail if ok else f"{detail}; the model needs 1.5 GB to be prepared")
+def _existing(folder: Path) -> Path:
+    """Return the part of a path that is there already."""
+    return next(path for path in (folder, *folder.parents) if os.path.lexists(path))
+
+
+def _disk(folder: Path) -> str:
+    from falcon_lsp.model.assets import NEEDED_BYTES
+
+    free = shutil.disk_usage(_existing(folder)).free
+    if free < NEEDED_BYTES:
+        raise OSError(
+            f"{free / 1e9:.1f} GB free, and preparing the model takes {NEEDED_BYTES / 1e9:.1f} GB; "
+            "free some space, or choose another folder with --cache-dir"
+        )
+    return f"{free / 1e9:.1f} GB free"
 
 
 def _model(config: Config, store: Store) -> str:
     from falcon_lsp.model.loader import find_model
 
+    if config.engine == "fake":
+        return "none needed by the fake engine"
     files = find_model(config, store)
     return f"{files.model_id} ({files.fim.name} format)"
 
 
 def _ledger(store: Store) -> str:
-    from falcon_lsp.memory.ledger import Ledger
+    from falcon_lsp.memory.ledger import Ledger, LedgerUnavailable
 
     if not store.ledger.exists():
         return "nothing recorded yet"
-    ledger = Ledger(store.ledger)
-    try:
-        return ", ".join(f"{count} {kind}" for kind, count in ledger.counts().items()) or "empty"
-    finally:
-        ledger.close()
+    with closing(Ledger(store.ledger)) as ledger:
+        if (repaired := ledger.salvage) is not None:
+            raise LedgerUnavailable(
+                f"it was damaged and has been repaired: {repaired.kept} events kept, "
+                f"{repaired.lost} lost; the damaged file is {repaired.damaged}"
+            )
+        return ", ".join(f"{count} {kind}" for kind, count in ledger.counts().items())
 
 
 def _adapter(store: Store) -> str:
-    from falcon_lsp.model.adapters import AdapterRegistry
+    from falcon_lsp.model.adapters import AdapterRefused, AdapterRegistry
 
-    return AdapterRegistry(store.adapters).current()
+    registry = AdapterRegistry(store.adapters)
+    current = registry.current()
+    if registry.notice:
+        raise AdapterRefused(registry.notice)
+    return current

@@ -13,12 +13,13 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
-from falcon_lsp.config import Config
+from falcon_lsp.config import Config, options
 from falcon_lsp.core.op_queue import OpQueue
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Snippet
 from falcon_lsp.learning.supervisor import TrainingSupervisor
 from falcon_lsp.memory.events import Event, Kind
+from falcon_lsp.memory.policy import RecordingPolicy
 from falcon_lsp.memory.service import MemoryService
 from falcon_lsp.memory.short_term import ShortTermMemory
 from falcon_lsp.model.adapters import BASE, AdapterRefused, AdapterRegistry
@@ -28,6 +29,9 @@ from falcon_lsp.model.host import EngineHost, HostState
 logger = logging.getLogger(__name__)
 FLUSH_SECONDS = 5.0
 """Longest time that `Application.flush` waits for the disk."""
+
+READ_AT_START = tuple(leaf for leaf in options() if leaf.scope == "machine")
+"""The model and the folders; all stand at the top of the tree."""
 
 Listener = Callable[[dict[str, Any]], None]
 
@@ -46,7 +50,7 @@ class Application:
         self.listeners: list[Listener] = []
         self.paused = False
         self._recorder = ThreadPoolExecutor(1, thread_name_prefix="falcon-recorder")
-        self._started = False
+        self._started: Config | None = None
         self._opened = threading.Event()
         self._stamp = -1
         self._swaps = OpQueue("falcon-adapters", self._serve_current)
@@ -54,9 +58,9 @@ class Application:
     def start(self, config: Config, progress: Progress) -> None:
         """Open the store and begin loading the model; returns before either is done."""
         self.config = config
-        if self._started:
+        if self._started is not None:
             return
-        self._started = True
+        self._started = config
         self.store = Store.default(config.data_dir, config.cache_dir)
         self.memory = MemoryService(self.store, config.memory)
         self.adapters = AdapterRegistry(self.store.adapters)
@@ -75,8 +79,10 @@ class Application:
         return self._recorder.submit(self._record, tuple(events))
 
     def reconfigure(self, config: Config) -> None:
-        """Take over changed settings; model and folders need a restart, and the status says so."""
+        """Take over changed settings; model and folders need a restart, and `troubles` says so."""
         self.config = config
+        if self.memory is not None:
+            self.memory.policy = RecordingPolicy(config.memory)
 
     def train_now(self) -> str:
         """Start an update with whatever is pending; returns one sentence for the user."""
@@ -125,7 +131,7 @@ class Application:
 
     def flush(self) -> None:
         """Wait until everything handed to `record` is on disk."""
-        if self._started:
+        if self._started is not None:
             self.record(()).result(FLUSH_SECONDS)
 
     def _open_memory(self) -> None:
@@ -176,6 +182,22 @@ class Application:
         """Pass on what the trainer or a swap says, on whichever thread it was said."""
         for listener in list(self.listeners):
             listener(event)
+
+    def troubles(self) -> list[str]:
+        """Return one sentence for each thing that is off and that the user can do something about.
+
+        Cheap enough for the event loop.
+        """
+        said = [self.host.message] if self.host.state is not HostState.LOADING else []
+        if self.memory is not None:
+            said += self.memory.troubles()
+        if self._started is not None:
+            said += [
+                f"falcon.{leaf.key} takes effect after a restart."
+                for leaf in READ_AT_START
+                if getattr(self._started, *leaf.path) != getattr(self.config, *leaf.path)
+            ]
+        return [sentence for sentence in said if sentence]
 
     def state(self) -> str:
         """Return one word for the status bar."""

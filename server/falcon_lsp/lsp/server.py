@@ -39,14 +39,17 @@ class Falcon(FalconServer):
         self.defaults = defaults
         self.session = Session(app, self.documents)
         self.wants_status = False
+        self.told: set[str] = set()
         self.client_has_inline = False
         self.ticker: asyncio.Task[None] | None = None
         self.on_flush.append(self.session.flush)
         register(self)
 
     def tell(self, message: str, kind: lsp.MessageType = lsp.MessageType.Warning) -> None:
-        """Show one sentence to the user, for what they can do something about."""
-        self.window_show_message(lsp.ShowMessageParams(kind, message))
+        """Show one sentence to the user, for what they can do something about; once."""
+        if message not in self.told:
+            self.told.add(message)
+            self.window_show_message(lsp.ShowMessageParams(kind, message))
 
 
 def create_server(app: Application, defaults: Config | None = None) -> Falcon:
@@ -266,6 +269,8 @@ async def tick(server: Falcon) -> None:
         await asyncio.sleep(TICK_SECONDS)
         try:
             server.session.tick()
+            for sentence in server.app.troubles():
+                server.tell(sentence)
             if not server.wants_status:
                 continue
             now = status.report(server.app, server.session, server.counters)

@@ -17,7 +17,7 @@ def report(app: Application, session: Session, counters: Counter[str]) -> dict[s
     supervisor = app.supervisor
     return {
         "state": app.state(),
-        "message": app.host.message or "; ".join(session.problems),
+        "message": "; ".join([*app.troubles(), *session.problems]) or app.host.message,
         "model": engine.model_id if engine else app.config.model,
         "adapter": engine.adapter_id if engine else "",
         "p50Ms": session.latency.percentile(50),

@@ -22,11 +22,10 @@ import threading
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from falcon_lsp.core.paths import Busy, atomic_write, locked, private_folder
 from falcon_lsp.core.types import new_id
-from falcon_lsp.memory.embedder import Embedder
 from falcon_lsp.memory.records import (
     CONTEXT_CHARS,
     Recalled,
@@ -35,6 +34,9 @@ from falcon_lsp.memory.records import (
     metadata,
     recalled,
 )
+
+if TYPE_CHECKING:
+    from falcon_lsp.memory.embedder import Embedder
 
 logger = logging.getLogger(__name__)
 

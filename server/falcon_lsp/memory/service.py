@@ -14,12 +14,11 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from falcon_lsp.config import MemoryOptions
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Snippet
-from falcon_lsp.memory.embedder import Embedder, HashedNgramEmbedder
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.memory.events import Event, Kind
 from falcon_lsp.memory.indexer import Indexer
@@ -28,6 +27,9 @@ from falcon_lsp.memory.long_term import LongTermMemory
 from falcon_lsp.memory.policy import RecordingPolicy
 from falcon_lsp.memory.records import Recalled
 from falcon_lsp.memory.redact import redact_event
+
+if TYPE_CHECKING:
+    from falcon_lsp.memory.embedder import Embedder
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -48,6 +50,8 @@ class MemoryService:
     def __init__(
         self, store: Store, options: MemoryOptions, embedder: Embedder | None = None
     ) -> None:
+        from falcon_lsp.memory.embedder import HashedNgramEmbedder
+
         self.policy = RecordingPolicy(options)
         self._store = store
         self._long_term = LongTermMemory(
@@ -233,6 +237,20 @@ class MemoryService:
             },
             "counters": dict(self.counters),
         }
+
+    def troubles(self) -> list[str]:
+        """Return what the user should know, one sentence each: recording paused, a file repaired.
+
+        Reads no file.
+        """
+        salvage = self._ledger.salvage if self._ledger is not None else None
+        said = [self._trouble] if self._trouble else []
+        if salvage is not None:
+            said.append(
+                f"the ledger was damaged: {salvage.kept} events were kept, {salvage.lost} lost; "
+                f"the damaged file is {salvage.damaged}"
+            )
+        return said
 
     def forget(
         self,

@@ -13,8 +13,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from falcon_lsp.core.paths import sha256_file
 from falcon_lsp.model.engine import EngineError
 
@@ -158,6 +156,8 @@ def _check_shapes(
 
 def _check_numbers(file: Path, header: Mapping[str, Any], start: int) -> None:
     """All numbers are finite: no exponent consists of ones only."""
+    import numpy as np
+
     exponents = {"F32": ("<u4", 0x7F800000), "F16": ("<u2", 0x7C00), "BF16": ("<u2", 0x7F80)}
     with file.open("rb") as stream:
         for entry in header.values():
