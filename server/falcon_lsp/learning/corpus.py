@@ -67,7 +67,7 @@ def read_package(wheel: zipfile.ZipFile) -> Package:
 
 
 def source_files(wheel: zipfile.ZipFile, excluded: frozenset[str]) -> Iterator[tuple[str, str]]:
-    """Yield ``(path, text)`` of hand-written, parsing modules that belong to no excluded project."""
+    """Yield ``(path, text)`` of hand-written modules that parse and that may be trained on."""
     for info in wheel.infolist():
         path = info.filename
         if not path.endswith(".py") or not 400 <= info.file_size <= 120_000:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -30,7 +30,7 @@ from falcon_lsp.learning.gate import LEAST_LIKED, Verdict, judge
 from falcon_lsp.learning.measurement import measure
 from falcon_lsp.learning.policy_model import PolicyModel
 from falcon_lsp.learning.regression import regression_set
-from falcon_lsp.learning.trainer import Recipe, StepStats, train
+from falcon_lsp.learning.trainer import Recipe, StepStats, TrainingRun, train
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.model.adapters import (
     BASE,
@@ -114,11 +114,34 @@ class Updater:
             return UpdateReport(
                 _results(material.skipped), parent=parent, stopped="nothing to train on"
             )
-        folder = self._locate(parent)
         emit({"event": "phase", "phase": "loading"})
+        folder = self._locate(parent)
         model = PolicyModel(self._files.folder, folder, self._recipe.shape, self._recipe.seed)
+        run = self._train(model, material, emit, token)
+        results = _results(material.skipped | run.skipped)
+        if not run.steps:
+            return UpdateReport(results, parent=parent, stopped=run.stopped)
+        verdict = self._judge(model, folder, material, emit, token)
+        adapter_id = new_id("adp")
+        learned = tuple(example.completion_id for example in run.used)
+        report = UpdateReport(
+            results | dict.fromkeys(learned, f"trained:{adapter_id}"),
+            adapter_id,
+            parent,
+            len(learned),
+            fmean(example.reward.total for example in run.used),
+            run.steps,
+            run.stopped,
+            verdict,
+        )
+        self._publish(model, report, learned, verdict)
+        return report
+
+    def _train(
+        self, model: PolicyModel, material: Material, emit: Emit, token: CancellationToken
+    ) -> TrainingRun:
         emit({"event": "phase", "phase": "training", "episodes": len(material.examples)})
-        run = train(
+        return train(
             model,
             material.examples,
             self._locate,
@@ -126,41 +149,40 @@ class Updater:
             lambda step: emit({"event": "step", **asdict(step)}),
             token,
         )
-        skipped = material.skipped | run.skipped
-        if not run.steps:
-            return UpdateReport(_results(skipped), parent=parent, stopped=run.stopped)
-        emit({"event": "phase", "phase": "gate", "held_out": len(material.held_out)})
-        measured = measure(
-            model, folder, material.held_out, regression_set(), self._encoding, token
-        )
-        manifest = AdapterManifest(
-            new_id("adp"),
-            self._files.sha256,
-            parent,
-            completion_ids=tuple(example.completion_id for example in run.used),
-        )
-        report = UpdateReport(
-            _results(skipped) | dict.fromkeys(manifest.completion_ids, f"trained:{manifest.id}"),
-            manifest.id,
-            parent,
-            len(run.used),
-            fmean(example.reward.total for example in run.used),
-            run.steps,
-            run.stopped,
-            judge(measured, self._recipe.seed),
-        )
-        self._publish(model, manifest, report)
-        return report
 
-    def _publish(self, model: PolicyModel, manifest: AdapterManifest, report: UpdateReport) -> None:
+    def _judge(
+        self,
+        model: PolicyModel,
+        current: Path | None,
+        material: Material,
+        emit: Emit,
+        token: CancellationToken,
+    ) -> Verdict:
+        emit({"event": "phase", "phase": "gate", "held_out": len(material.held_out)})
+        holes = regression_set()
+        measured = measure(model, current, material.held_out, holes, self._encoding, token)
+        return judge(measured, self._recipe.seed)
+
+    def _publish(
+        self, model: PolicyModel, report: UpdateReport, learned: tuple[str, ...], verdict: Verdict
+    ) -> None:
         """Write the version with its verdict; weights that would not verify are not kept."""
-        assert report.verdict is not None  # noqa: S101 - for the type checker: it was just judged
+        manifest = AdapterManifest(
+            report.adapter_id,
+            self._files.sha256,
+            report.parent,
+            completion_ids=learned,
+            metrics=report.as_json(),
+            verdict="better than its parent" if verdict.promoted else "not shown to be better",
+            reasons=verdict.reasons,
+            status=PROMOTED if verdict.promoted else SET_ASIDE,
+        )
         temporary = self._registry.new_temporary()
         try:
             model.save(temporary, self._files.model_id)
-            self._registry.publish(temporary, _judged(manifest, report, report.verdict))
+            self._registry.publish(temporary, manifest)
         except AdapterRefused:
-            if report.verdict.finite:
+            if verdict.finite:
                 raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
@@ -207,16 +229,6 @@ def sort_out(episodes: Sequence[Episode], encoding: Encoding, learned: frozenset
         else:
             material.examples.append(found)
     return material
-
-
-def _judged(manifest: AdapterManifest, report: UpdateReport, verdict: Verdict) -> AdapterManifest:
-    return replace(
-        manifest,
-        metrics=report.as_json(),
-        verdict="better than its parent" if verdict.promoted else "not shown to be better",
-        reasons=verdict.reasons,
-        status=PROMOTED if verdict.promoted else SET_ASIDE,
-    )
 
 
 def _results(skipped: dict[str, Reason]) -> dict[str, str]:
