@@ -41,7 +41,6 @@ class Falcon(FalconServer):
         self.wants_status = False
         self.told: set[str] = set()
         self.client_has_inline = False
-        self.ticker: asyncio.Task[None] | None = None
         self.on_flush.append(self.session.flush)
         register(self)
 
@@ -112,12 +111,16 @@ def on_initialize(server: Falcon, params: lsp.InitializeParams) -> None:
 
 
 async def on_initialized(server: Falcon, _params: lsp.InitializedParams) -> None:
-    """Pull the settings, then start loading in the background."""
+    """Pull the settings, start loading in the background, and tick until the connection ends."""
     config = await pull_configuration(server)
     reporter = ProgressReporter(server, "falcon: preparing the model")
-    server.app.listeners.append(training_listener(server))
-    server.app.start(config, reporter)
-    server.ticker = asyncio.create_task(tick(server))
+    listener = training_listener(server)
+    server.app.listeners.append(listener)
+    try:
+        server.app.start(config, reporter)
+        await tick(server)
+    finally:
+        server.app.listeners.remove(listener)
 
 
 def on_shutdown(server: Falcon, _params: None = None) -> None:

@@ -115,7 +115,8 @@ class Session:
         """Record what the editor says became of a suggestion; True once it is durable."""
         events = self.observer.reported(completion_id, outcome, chars_kept, time.time(), event_id)
         recorded = self._record(events)
-        return bool(events) and await asyncio.wrap_future(recorded)
+        # Withdrawing the request must not withdraw what it said, which may still wait its turn.
+        return bool(events) and await asyncio.shield(asyncio.wrap_future(recorded))
 
     def found(self, uri: str, source: str, found: Sequence[Diagnostic]) -> None:
         """Take over the findings of one source for a document; what changed is feedback."""
