@@ -13,7 +13,7 @@ from falcon_lsp.core.types import Outcome
 from falcon_lsp.memory.events import Event, Kind
 
 MOST_DRAFTS = 256
-"""Suggestions held back; more can hardly be open at once, and the oldest is dropped."""
+"""Suggestions held back; few of them are open at once, and the oldest is dropped."""
 
 
 class Drafts:
@@ -25,7 +25,8 @@ class Drafts:
     def pass_on(self, events: Iterable[Event]) -> list[Event]:
         """Return what is worth recording now, each episode's beginning before the rest of it.
 
-        An episode that was superseded before anything else happened is dropped whole.
+        An episode that is superseded before anything else happened goes on waiting: the editor may
+        offer it again, and mostly does not.
         """
         passed: list[Event] = []
         for event in events:
@@ -34,8 +35,6 @@ class Drafts:
                 self._hold(event)
             elif what != Outcome.SUPERSEDED or event.completion_id not in self._held:
                 passed += [*self._held.pop(event.completion_id, ()), event]
-            else:
-                del self._held[event.completion_id]
         return passed
 
     def _hold(self, event: Event) -> None:

@@ -44,7 +44,13 @@ def test_what_was_replaced_unnoticed_leaves_nothing() -> None:
     drafts = Drafts()
     drafts.pass_on(beginning("a"))
     assert drafts.pass_on([became("a", Outcome.SUPERSEDED)]) == []
-    assert drafts.pass_on([became("a", Outcome.SUPERSEDED)]) != []
+
+
+def test_what_was_replaced_and_offered_again_is_recorded_whole() -> None:
+    drafts, begun = Drafts(), beginning("a")
+    drafts.pass_on([*begun, became("a", Outcome.SUPERSEDED)])
+    accepted = became("a", Outcome.ACCEPTED)
+    assert drafts.pass_on([accepted]) == [*begun, accepted]
 
 
 def test_what_is_held_is_bounded() -> None:
