@@ -352,6 +352,7 @@ class _Recaller:
             try:
                 future.set_result(question())
             except BaseException as error:  # noqa: BLE001 - Chroma's Rust panics are no Exception
-                future.set_exception(error)
+                known = isinstance(error, Exception)
+                future.set_exception(error if known else RuntimeError(type(error).__name__))
             finally:
                 self._free.release()

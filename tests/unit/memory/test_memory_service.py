@@ -204,10 +204,18 @@ def test_recall_that_hangs_is_a_miss_and_so_is_one_that_comes_meanwhile(start, m
     assert service.counters["recall_missed"] == 2
 
 
-def test_recall_that_raises_is_a_miss(start, monkeypatch) -> None:
+class Panic(BaseException):
+    """As Chroma's Rust code raises it: no `Exception`."""
+
+
+@pytest.mark.parametrize("failure", [ValueError, Panic])
+def test_recall_that_raises_is_a_miss(start, monkeypatch, failure: type[BaseException]) -> None:
+    def fail(*_question: object) -> None:
+        raise failure
+
     service = start()
     assert service.wait_indexed(60)
-    monkeypatch.setattr(service._long_term, "query", lambda *_: 1 / 0)
+    monkeypatch.setattr(service._long_term, "query", fail)
     assert service.recall(PREFIX, "file:///workspace", "python", 5, 10_000) == ()
     assert service.counters["recall_failed"] == 1
 
