@@ -20,8 +20,10 @@ from pathlib import Path
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Prompt
+from falcon_lsp.model import assets
 from falcon_lsp.model.engine import Engine, GenerationParams
 from falcon_lsp.model.fim import FALCON, FimFormat, Slot
+from falcon_lsp.model.loader import ModelFiles
 
 PACKAGES = ("attr", "jinja2", "networkx", "rich", "sympy", "hypothesis")
 """Imports of projects that stand in never-train.txt and are installed with falcon-lsp."""
@@ -60,14 +62,13 @@ def main() -> None:
     """Score every row on the same places and write the result file."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--adapter", type=Path, default=SHIPPED, help="adapter folder to score")
-    parser.add_argument("--base", type=Path, help="folder of the raw base; default: the cache's")
     parser.add_argument("--places", type=int, default=150)
     parser.add_argument("--seed", type=int, default=11)
     parser.add_argument("--skip-raw", action="store_true", help="score the adapter only")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/infill.json"))
     arguments = parser.parse_args()
     places = draw_places(arguments.places, random.Random(arguments.seed))
-    base = arguments.base or find_raw_base()
+    base = find_raw_base()
     rows = []
     if not arguments.skip_raw:
         rows.append(score("raw base, left to right", load(base, PLAIN, None), places))
@@ -83,17 +84,17 @@ def main() -> None:
 
 
 def find_raw_base() -> Path:
-    """Convert the default model without any adapter into the cache, once."""
-    from falcon_lsp.model.assets import ensure_raw_base
-
-    return ensure_raw_base(Store.default(), lambda message, _share: print(message))
+    """Convert the default model without any adapter, once, into a cache of its own."""
+    store = Store.default()
+    apart = Store(store.data, store.cache / "benchmarks")
+    return assets.prepare(apart, assets.Recipe(assets.SMOLLM2, None), lambda _message, _share: None)
 
 
 def load(base: Path, fmt: FimFormat, adapter: Path | None) -> Engine:
     """Return an engine on the raw base, with an adapter merged in."""
     from falcon_lsp.model.torch_engine import TorchEngine
 
-    engine = TorchEngine(base, "base", fmt)
+    engine = TorchEngine(ModelFiles(base, "base", fmt, ""))
     if adapter is not None:
         engine.load_adapter(adapter, "adapter")
     return engine

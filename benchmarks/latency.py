@@ -13,6 +13,7 @@ import asyncio
 import importlib
 import importlib.metadata
 import json
+import math
 import os
 import platform
 import random
@@ -164,10 +165,10 @@ class Samples:
 def percentiles(times: list[float]) -> dict[str, float | int | None]:
     """Return count, median and 95th percentile."""
     ordered = sorted(times)
-    at = {
-        p: round(ordered[-(-p * len(ordered) // 100) - 1], 1) if times else None for p in (50, 95)
-    }
-    return {"n": len(times), "p50": at[50], "p95": at[95]}
+    if not times:
+        return {"n": 0, "p50": None, "p95": None}
+    p50, p95 = (round(ordered[math.ceil(p * len(ordered)) - 1], 1) for p in (0.5, 0.95))
+    return {"n": len(times), "p50": p50, "p95": p95}
 
 
 async def measure(arguments: argparse.Namespace, store: str) -> dict[str, Any]:

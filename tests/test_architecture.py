@@ -19,9 +19,8 @@ ALLOWED_LAYERS = {
     "config": {"core"},
     "memory": {"core", "config"},
     "model": {"core", "config"},
-    "sandbox": {"core", "config"},
     "completion": {"core", "config", "memory", "model"},
-    "learning": {"core", "config", "memory", "model", "sandbox"},
+    "learning": {"core", "config", "memory", "model"},
     "lsp": {"core", "config", "memory", "model", "completion", "learning"},
 }
 """What each layer may import of our own; the command line may import everything."""

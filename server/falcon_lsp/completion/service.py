@@ -138,7 +138,7 @@ class CompletionService:
     ) -> Candidate | Rejection:
         engine = self._engine()
         if engine is None:
-            return Rejection("loading")
+            return Rejection("no model")
         if token.expired:
             return Rejection("timed out")
         multiline = config.completion.multiline == "auto" and open_block(

@@ -104,6 +104,12 @@ class TrainingSupervisor:
             "last": self.last,
         }
 
+    def halt(self) -> None:
+        """Tell the worker, if one is at work, to put its batch back and leave; returns at once."""
+        with self._wake:
+            if self._child is not None and self._child.stdin is not None:
+                self._child.stdin.close()
+
     def close(self) -> None:
         """Stop the worker (it puts its batch back) and start no other."""
         with self._wake:
@@ -192,8 +198,7 @@ class TrainingSupervisor:
             child = self._child
         if child is None:
             return
-        assert child.stdin is not None  # noqa: S101 - for the type checker: we asked for a pipe
-        child.stdin.close()
+        self.halt()
         try:
             child.wait(GRACE)
         except subprocess.TimeoutExpired:

@@ -30,9 +30,13 @@ class Recipe:
     """Hyper-parameters. ``rows`` bounds memory, ``minibatch`` and ``epochs`` the number of steps.
 
     ``kl_cap`` (nats per token against the base) ends training; ``beta`` already pulls before it.
+    It lies below the gate's, for the step that leads above it is noticed only at the next one.
+
+    The learning rate is measured on the built-in model, 32 episodes of one steady taste: later text
+    of that taste gained 0.2 nats per token at 2e-4 (KL 0.01) and 1.0 at 1e-3 (KL 0.38, too far).
     """
 
-    learning_rate: float = 2e-4
+    learning_rate: float = 4e-4
     minibatch: int = 16
     rows: int = 4
     epochs: int = 3
@@ -40,7 +44,7 @@ class Recipe:
     clip: float = 0.2
     dual_clip: float = 3.0
     beta: float = 0.05
-    kl_cap: float = 0.3
+    kl_cap: float = 0.15
     gradient_norm: float = 1.0
     seed: int = 0
     shape: LoraShape = field(default_factory=LoraShape)

@@ -119,11 +119,12 @@ class Updater:
         model = PolicyModel(self._files.folder, folder, self._recipe.shape, self._recipe.seed)
         run = self._train(model, material, emit, token)
         results = _results(material.skipped | run.skipped)
+        learned = tuple(example.completion_id for example in run.used)
         if not run.steps:
+            results |= dict.fromkeys(learned, f"skipped:{run.stopped}")
             return UpdateReport(results, parent=parent, stopped=run.stopped)
         verdict = self._judge(model, folder, material, emit, token)
         adapter_id = new_id("adp")
-        learned = tuple(example.completion_id for example in run.used)
         report = UpdateReport(
             results | dict.fromkeys(learned, f"trained:{adapter_id}"),
             adapter_id,

@@ -11,6 +11,7 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 from falcon_lsp.config import Config, options
@@ -65,7 +66,7 @@ class Application:
         self.memory = MemoryService(self.store, config.memory)
         self.adapters = AdapterRegistry(self.store.adapters)
         self.supervisor = TrainingSupervisor(
-            self.store, lambda: self.config, self._pending_episodes, self._tell
+            self.store, self._training_config, self._pending_episodes, self._tell
         )
         self._recorder.submit(self._open_memory)
         self._opened.set()
@@ -83,11 +84,19 @@ class Application:
         self.config = config
         if self.memory is not None:
             self.memory.policy = RecordingPolicy(config.memory)
+        self._halt_training_if_off()
+
+    def pause(self, paused: bool) -> None:  # noqa: FBT001 - the message is about this flag
+        """Stop or resume suggesting, recording and training; a running update is given up."""
+        self.paused = paused
+        self._halt_training_if_off()
 
     def train_now(self) -> str:
         """Start an update with whatever is pending; returns one sentence for the user."""
         if self.supervisor is None:
             return "The server is still starting."
+        if self.paused:
+            return "falcon-lsp is paused: resume it first."
         return self.supervisor.train_now()
 
     def roll_back(self, to: str | None = None) -> str:
@@ -152,6 +161,15 @@ class Application:
             self.supervisor.request("feedback recorded")
         return recorded
 
+    def _training_config(self) -> Config:
+        """Return the settings that the trainer goes by: a pause switches learning off."""
+        learning = replace(self.config.learning, enable=False)
+        return replace(self.config, learning=learning) if self.paused else self.config
+
+    def _halt_training_if_off(self) -> None:
+        if self.supervisor is not None and not self._training_config().learning.enable:
+            self.supervisor.halt()
+
     def _pending_episodes(self) -> int:
         return self.memory.pending() if self.memory is not None else 0
 
@@ -209,5 +227,5 @@ class Application:
             return "trouble"
         if self.host.state is not HostState.READY:
             return "loading"
-        learning = self.supervisor is not None and self.supervisor.status()["running"]
+        learning = self.supervisor is not None and self.supervisor.running
         return "learning" if learning else "ready"

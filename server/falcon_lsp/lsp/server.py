@@ -76,10 +76,10 @@ def register(server: Falcon) -> None:
     command(convert.ACCEPTED_COMMAND)(bind_async(server, on_accepted))
     feature(extensions.FEEDBACK)(bind_async(server, on_feedback))
     feature(extensions.DIAGNOSTICS)(bind(server, on_diagnostics))
-    feature(extensions.STATUS)(bind(server, on_status))
-    feature(extensions.PAUSE)(bind(server, on_pause))
-    feature(extensions.TRAIN_NOW)(bind(server, on_train_now))
-    feature(extensions.ROLLBACK)(bind(server, on_rollback))
+    feature(extensions.STATUS)(bind_async(server, on_status))
+    feature(extensions.PAUSE)(bind_async(server, on_pause))
+    feature(extensions.TRAIN_NOW)(bind_async(server, on_train_now))
+    feature(extensions.ROLLBACK)(bind_async(server, on_rollback))
 
 
 def bind(server: Falcon, handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -210,9 +210,9 @@ async def on_completion(server: Falcon, params: lsp.CompletionParams) -> lsp.Com
     if server.client_has_inline:
         return lsp.CompletionList(is_incomplete=False, items=[])
     uri = params.text_document.uri
-    answer = await ask(server, uri, params.position, invoked=False)
     snapshot = server.documents.get(uri)
-    if snapshot is None:
+    answer = await ask(server, uri, params.position, invoked=False)
+    if snapshot is None or server.documents.get(uri) is not snapshot:  # places have moved
         return lsp.CompletionList(is_incomplete=True, items=[])
     encode = partial(convert.completion_item, snapshot, server.documents.encoding)
     return lsp.CompletionList(True, [encode(each) for each in answer.suggestions])
@@ -243,26 +243,26 @@ def on_diagnostics(server: Falcon, params: Any) -> None:
     server.session.found(forwarded.uri, FORWARDED, forwarded.diagnostics)
 
 
-def on_status(server: Falcon, _params: Any = None) -> dict[str, Any]:
+async def on_status(server: Falcon, _params: Any = None) -> dict[str, Any]:
     """Tell how things stand; who asks once is told of changes from then on."""
     server.wants_status = True
-    return status.report(server.app, server.session, server.counters)
+    return await status.report(server.app, server.session, server.counters)
 
 
-def on_pause(server: Falcon, params: Any) -> dict[str, Any]:
+async def on_pause(server: Falcon, params: Any) -> dict[str, Any]:
     """Stop or resume suggesting, recording and training."""
-    server.app.paused = extensions.read_flag(params, "paused")
-    return status.report(server.app, server.session, server.counters)
+    server.app.pause(extensions.read_flag(params, "paused"))
+    return await status.report(server.app, server.session, server.counters)
 
 
-def on_train_now(server: Falcon, _params: Any = None) -> dict[str, str]:
+async def on_train_now(server: Falcon, _params: Any = None) -> dict[str, str]:
     """Start a training update with whatever is pending."""
-    return {"message": server.app.train_now()}
+    return {"message": await asyncio.to_thread(server.app.train_now)}
 
 
-def on_rollback(server: Falcon, _params: Any = None) -> dict[str, str]:
-    """Go back to the adapter before the current one."""
-    return {"message": server.app.roll_back()}
+async def on_rollback(server: Falcon, _params: Any = None) -> dict[str, str]:
+    """Go back to the adapter before the current one, whose files are read and verified first."""
+    return {"message": await asyncio.to_thread(server.app.roll_back)}
 
 
 async def tick(server: Falcon) -> None:
@@ -276,7 +276,7 @@ async def tick(server: Falcon) -> None:
                 server.tell(sentence)
             if not server.wants_status:
                 continue
-            now = status.report(server.app, server.session, server.counters)
+            now = await status.report(server.app, server.session, server.counters)
             if now != last:
                 server.protocol.notify(extensions.STATUS_CHANGED, now)
                 last = now

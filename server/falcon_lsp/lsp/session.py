@@ -144,6 +144,8 @@ class Session:
             self._record(self.observer.closed(uri, time.time()))
 
     async def _ask_engine(self, request: CompletionRequest) -> Answer:
+        if self.app.host.loading:  # its thread is busy for many deadlines
+            return Answer.nothing("loading")
         self.cancel(request.uri)
         token = CancellationToken(self._deadline(request) / 1000)
         self._running[request.uri] = token

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from dataclasses import asdict
 from typing import Any
@@ -10,11 +11,14 @@ from falcon_lsp.lsp.application import Application
 from falcon_lsp.lsp.session import Session
 
 
-def report(app: Application, session: Session, counters: Counter[str]) -> dict[str, Any]:
-    """Return state, model, latency, the last reasons for silence, memory and training."""
+async def report(app: Application, session: Session, counters: Counter[str]) -> dict[str, Any]:
+    """Return state, model, latency, the last reasons for silence, memory and training.
+
+    What stands in the ledger is read beside the event loop: the disk may be slow.
+    """
+    memory, training = await asyncio.to_thread(_stored, app)
     engine = app.host.engine
     workspace = session.folders[0] if session.folders else ""
-    supervisor = app.supervisor
     return {
         "state": app.state(),
         "message": "; ".join([*app.troubles(), *session.problems]) or app.host.message,
@@ -25,7 +29,12 @@ def report(app: Application, session: Session, counters: Counter[str]) -> dict[s
         "acceptance": app.short_term.acceptance(workspace),
         "reasons": [asdict(reason) for reason in session.latency.reasons()],
         "languages": list(app.config.languages),
-        "memory": app.memory.status() if app.memory else {},
-        "training": supervisor.status() if supervisor else {},
+        "memory": memory,
+        "training": training,
         "errors": dict(counters),
     }
+
+
+def _stored(app: Application) -> tuple[dict[str, Any], dict[str, Any]]:
+    memory, supervisor = app.memory, app.supervisor
+    return memory.status() if memory else {}, supervisor.status() if supervisor else {}

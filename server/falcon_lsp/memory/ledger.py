@@ -136,12 +136,17 @@ class Ledger:
     def counts(self) -> dict[str, int]:
         """Return the number of events, suggestions, forgotten events and queue rows by state."""
         rows = self._read(
-            "SELECT 'events', count(payload) FROM events "
-            "UNION ALL SELECT 'forgotten', count(*) - count(payload) FROM events "
-            "UNION ALL SELECT 'suggestions', count(payload) FROM events WHERE kind = 'suggested' "
+            "SELECT 'events', count(*) FROM events "
+            "UNION ALL SELECT 'suggestions', count(*) FROM events WHERE kind = 'suggested' "
+            "UNION ALL SELECT 'forgotten', count(*) FROM events WHERE payload IS NULL "
+            "UNION ALL SELECT 'forgotten suggestions', count(*) FROM events "
+            "WHERE payload IS NULL AND kind = 'suggested' "
             "UNION ALL SELECT state, count(*) FROM queue GROUP BY state"
-        )
-        return {"waiting": 0, "leased": 0, "done": 0, "set_aside": 0} | dict(rows)
+        )  # each is answered by an index alone: no row is read
+        found = {"waiting": 0, "leased": 0, "done": 0, "set_aside": 0} | dict(rows)
+        found["events"] -= found["forgotten"]
+        found["suggestions"] -= found.pop("forgotten suggestions")
+        return found
 
     def export_jsonl(self, file: TextIO) -> int:
         """Write every event as one line of JSON; returns how many."""

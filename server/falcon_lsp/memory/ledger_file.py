@@ -39,6 +39,7 @@ _MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX queue_by_state ON queue (state, id)",
         "CREATE TABLE numbers (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
     ),
+    ("CREATE INDEX forgotten ON events (kind) WHERE payload IS NULL",),
 )
 """One entry per schema version: statements that lead there from the version before."""
 

@@ -34,20 +34,20 @@ class EngineHost:
         self.engine: Engine | None = None
         self.state = HostState.IDLE
         self.message = ""
-        self.last_used = time.monotonic()
 
     def load(self, load: Load, progress: Progress) -> Future[None]:
         """Start loading; a failure ends in `HostState.FAILED` with a sentence in `message`."""
         self.state, self.message = HostState.LOADING, "loading the model"
         return self._executor.submit(self._load, load, progress)
 
+    @property
+    def loading(self) -> bool:
+        """Whether it is too early to ask: what is asked now would wait for the whole load."""
+        return self.state in (HostState.IDLE, HostState.LOADING)
+
     async def run(self, job: Callable[[], T]) -> T:
         """Run ``job`` on the engine thread and return its result."""
-        self.last_used = time.monotonic()
-        try:
-            return await asyncio.get_running_loop().run_in_executor(self._executor, job)
-        finally:
-            self.last_used = time.monotonic()
+        return await asyncio.get_running_loop().run_in_executor(self._executor, job)
 
     def close(self) -> None:
         """Stop taking jobs; the one that runs is waited for by the interpreter, not by us."""

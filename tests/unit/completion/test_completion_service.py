@@ -135,10 +135,10 @@ def test_an_expired_request_asks_no_engine_but_may_copy() -> None:
     assert setting.engine.prompts == []
 
 
-def test_a_copy_bridges_the_loading_of_the_model() -> None:
+def test_a_copy_stands_in_where_there_is_no_model() -> None:
     setting = Setting(None)
     assert setting.texts(at("import logging\n\nlogger = logging.‸\n")) == ["getLogger(__name__)"]
-    assert setting.reason(REQUEST) == "loading"
+    assert setting.reason(REQUEST) == "no model"
 
 
 def test_the_likelier_of_two_candidates_comes_first() -> None:

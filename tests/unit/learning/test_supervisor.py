@@ -127,6 +127,16 @@ def test_closing_lets_the_worker_leave_by_itself(bench) -> None:
     assert children(one) == []
 
 
+def test_a_worker_that_is_halted_leaves_and_may_come_again(bench) -> None:
+    one = bench(WAIT_FOR_END)
+    one.supervisor.request("test")
+    one.next()
+    one.supervisor.halt()
+    assert one.next()["event"] == "left"
+    one.supervisor.request("test")
+    assert one.next()["event"] == "ready"
+
+
 def test_repeated_failure_pauses_until_asked(bench) -> None:
     one = bench("say(event='error', reason='no model'); sys.exit(1)")
     one.supervisor.request("test")

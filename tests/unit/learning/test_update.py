@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,19 @@ def test_a_version_that_nobody_serves_has_taught_nothing(updater, registry, enco
     again = run(updater, episodes)
     assert again.used == first.used
     assert registry.current(SHA) == again.adapter_id
+
+
+def test_an_adapter_at_the_kl_cap_learns_no_further(
+    tiny_model, registry, updater, encoding
+) -> None:
+    """Every episode still gets its answer, and what is served stays."""
+    first = run(updater, told(encoding, [GOOD] * 20))
+    files = ModelFiles(tiny_model, "tiny", fim.FALCON, SHA)
+    strict = Updater(registry, files, threads=1, keep=5, recipe=replace(RECIPE, kl_cap=1e-6))
+    second = run(strict, told(encoding, [GOOD] * 20, start=40))
+    assert (second.adapter_id, second.used, len(second.results)) == ("", 0, 40)
+    assert "taken back" in second.results["cmp-40"]
+    assert registry.current(SHA) == first.adapter_id
 
 
 def test_too_few_episodes_are_all_held_out(updater, registry, encoding) -> None:

@@ -1,1 +1,0 @@
-"""Execution of model-written code, where it is allowed at all."""
