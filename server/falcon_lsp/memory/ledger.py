@@ -23,6 +23,7 @@ from typing import Any, TextIO
 
 from falcon_lsp.core.types import Outcome
 from falcon_lsp.memory import event_log, salvage
+from falcon_lsp.memory import ledger_forgetting as forgetting
 from falcon_lsp.memory.episodes import Episode, fold
 from falcon_lsp.memory.event_log import ImportReport
 from falcon_lsp.memory.events import Event, Kind
@@ -135,18 +136,15 @@ class Ledger:
 
     def counts(self) -> dict[str, int]:
         """Return the number of events, suggestions, forgotten events and queue rows by state."""
-        rows = self._read(
-            "SELECT 'events', count(*) FROM events "
-            "UNION ALL SELECT 'suggestions', count(*) FROM events WHERE kind = 'suggested' "
-            "UNION ALL SELECT 'forgotten', count(*) FROM events WHERE payload IS NULL "
-            "UNION ALL SELECT 'forgotten suggestions', count(*) FROM events "
-            "WHERE payload IS NULL AND kind = 'suggested' "
+        rows = self._read(  # answered by indexes alone: no row is read
+            "WITH gone AS (SELECT kind FROM events WHERE payload IS NULL) "
+            "SELECT 'events', (SELECT count(*) FROM events) - count(*) FROM gone "
+            "UNION ALL SELECT 'suggestions', (SELECT count(*) FROM events WHERE kind = 'suggested')"
+            " - count(*) FROM gone WHERE kind = 'suggested' "
+            "UNION ALL SELECT 'forgotten', count(*) FROM gone "
             "UNION ALL SELECT state, count(*) FROM queue GROUP BY state"
-        )  # each is answered by an index alone: no row is read
-        found = {"waiting": 0, "leased": 0, "done": 0, "set_aside": 0} | dict(rows)
-        found["events"] -= found["forgotten"]
-        found["suggestions"] -= found.pop("forgotten suggestions")
-        return found
+        )
+        return {"waiting": 0, "leased": 0, "done": 0, "set_aside": 0} | dict(rows)
 
     def export_jsonl(self, file: TextIO) -> int:
         """Write every event as one line of JSON; returns how many."""
@@ -262,11 +260,11 @@ class Ledger:
         are overwritten, the file is rewritten, the write-ahead log and damaged copies are removed.
         The cursor ``forgotten`` counts episodes, so that what was derived from them can be dropped.
         """
-        wanted = _wanted(completion_ids, event_id, path, workspace, day)
+        wanted = forgetting.wanted(completion_ids, event_id, path, workspace, day)
         with self._transaction() as db:
-            gone = [row[0] for row in db.execute(_MATCHING, wanted).fetchall()]
+            gone = [row[0] for row in db.execute(forgetting.MATCHING, wanted).fetchall()]
             for completion_id in gone:
-                _erase(db, completion_id)
+                forgetting.erase(db, completion_id)
             db.execute(
                 "INSERT INTO numbers VALUES ('forgotten', ?) "
                 "ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
@@ -354,56 +352,6 @@ def _enqueue(db: sqlite3.Connection, event: Event) -> None:
             "result = '' WHERE completion_id = ? AND state IN ('leased', 'done')",
             (event.completion_id,),
         )
-
-
-_MATCHING = """
-    SELECT DISTINCT completion_id FROM events WHERE payload IS NOT NULL
-    AND (:ids IS NULL OR completion_id IN (SELECT value FROM json_each(:ids)))
-    AND (:event_id IS NULL OR completion_id IN
-         (SELECT completion_id FROM events WHERE event_id = :event_id))
-    AND (:path IS NULL OR path = :path OR instr(payload, :quoted))
-    AND (:workspace IS NULL OR workspace = :workspace)
-    AND (:since IS NULL OR (time >= :since AND time < :until))"""
-
-
-def _wanted(
-    completion_ids: Iterable[str] | None,
-    event_id: str | None,
-    path: str | None,
-    workspace: str | None,
-    day: dt.date | None,
-) -> dict[str, object]:
-    ids = None if completion_ids is None else json.dumps(sorted(set(completion_ids)))
-    if all(value is None for value in (ids, event_id, path, workspace, day)):
-        raise ValueError("say what to forget")
-    return {
-        "ids": ids,
-        "event_id": event_id,
-        "path": path,
-        "quoted": None if path is None else f'"path": {json.dumps(path)}',
-        "workspace": workspace,
-        "since": None if day is None else _midnight(day),
-        "until": None if day is None else _midnight(day + dt.timedelta(days=1)),
-    }
-
-
-def _midnight(day: dt.date) -> float:
-    return dt.datetime.combine(day, dt.time()).astimezone().timestamp()
-
-
-def _erase(db: sqlite3.Connection, completion_id: str) -> None:
-    rows = db.execute(
-        "SELECT seq, event_id, kind, time, version FROM events WHERE completion_id = ?",
-        (completion_id,),
-    ).fetchall()
-    for seq, *kept in rows:
-        row = (*kept, completion_id, "", "", "", None)
-        db.execute(
-            "UPDATE events SET workspace = '', path = '', language = '', payload = NULL, "
-            "checksum = ? WHERE seq = ?",
-            (salvage.checksum(row), seq),
-        )
-    db.execute("DELETE FROM queue WHERE completion_id = ?", (completion_id,))
 
 
 def _refill(
