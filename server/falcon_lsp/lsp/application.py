@@ -86,7 +86,7 @@ class Application:
             self.memory.policy = RecordingPolicy(config.memory)
         self._halt_training_if_off()
 
-    def pause(self, paused: bool) -> None:  # noqa: FBT001 - the message is about this flag
+    def pause(self, paused: bool) -> None:
         """Stop or resume suggesting, recording and training; a running update is given up."""
         self.paused = paused
         self._halt_training_if_off()
