@@ -28,7 +28,7 @@ class Reason(enum.StrEnum):
     OTHER_MODEL = "sampled by another base model"
     REDACTED = "its context held a secret"
     ZERO_REWARD = "nothing follows from it"
-    NO_MATCH = "its tokens do not continue its prompt"
+    NO_MATCH = "its tokens do not spell what was offered"
     TOO_LONG = "longer than the training window"
     HELD_OUT = "held out for the gate"
     NO_ADAPTER = "the adapter that sampled it is gone"
@@ -184,11 +184,15 @@ def split_by_time(episodes: Iterable[Episode], share: float, least: int) -> floa
 
 
 def _continues(suggestion: Suggestion, tokenizer: CodeTokenizer) -> bool:
-    """Whether the first tokens spell the healed characters before the cursor again."""
+    """Whether the tokens spell the healed characters before the cursor, then what was offered.
+
+    Filters may cut the end; anything else would credit tokens for text that is not theirs.
+    """
     prefix, healed = suggestion.prompt.prefix, suggestion.healed_chars
     if not 0 <= healed <= len(prefix):
         return False
-    return tokenizer.decode(suggestion.token_ids).startswith(prefix[len(prefix) - healed :])
+    offered = prefix[len(prefix) - healed :] + suggestion.text
+    return tokenizer.decode(suggestion.token_ids).startswith(offered)
 
 
 def _token_starts(tokenizer: CodeTokenizer, ids: tuple[int, ...]) -> list[int]:

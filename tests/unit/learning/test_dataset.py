@@ -84,6 +84,11 @@ def test_tokens_that_do_not_spell_the_healed_characters_are_refused(encoding, he
     assert build_example(forged, encoding) is Reason.NO_MATCH
 
 
+def test_tokens_of_another_text_are_refused(encoding) -> None:
+    ids = tuple(encoding.tokenizer.encode("b + a"))
+    assert build_example(episode(text="a + b", token_ids=ids), encoding) is Reason.NO_MATCH
+
+
 def test_tokens_behind_the_cut_get_no_credit(encoding) -> None:
     ids = tuple(encoding.tokenizer.encode(c)[0] for c in "a + b * c")
     example = build_example(episode(text="a + b", token_ids=ids), encoding)
