@@ -32,7 +32,7 @@ HOMES = {
     "transformers": ("model/", "learning/"),
     "peft": ("model/", "learning/"),
     "chromadb": ("memory/long_term.py",),
-    "sqlite3": ("memory/ledger.py", "memory/ledger_file.py"),
+    "sqlite3": ("memory/ledger",),
     "tree_sitter": ("completion/syntax.py",),
 }
 """Third-party packages, and the only places that may know them."""

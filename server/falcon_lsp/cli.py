@@ -71,7 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="train now from what was recorded, or from exported JSON lines in PATH",
     )
     common = _common()
-    parser.set_defaults(run=commands.serve, host=None, kind="stdio", allow_remote=False)
+    parser.set_defaults(run=commands.serve, allow_remote=False)
     _add_common(parser)
     verbs = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_serve(verbs, common)
