@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -30,6 +31,9 @@ COMPILE_CHECK_DELAY = 0.4
 
 SWAP_AFTER_QUIET = 2.0
 """Seconds without an edit before another adapter may be swapped in."""
+
+MAX_REPORTED = 256
+"""Reports that are known again when a client that got no answer repeats them."""
 
 OWN, FORWARDED = "falcon", "editor"
 
@@ -58,6 +62,7 @@ class Session:
             config=lambda: app.config,
             open_documents=self._open_documents,
         )
+        self._reported: deque[str] = deque(maxlen=MAX_REPORTED)
         self._running: dict[str, CancellationToken] = {}
         self._findings: dict[tuple[str, str], tuple[Diagnostic, ...]] = {}
         self._checks: dict[str, asyncio.TimerHandle] = {}
@@ -112,11 +117,17 @@ class Session:
     async def report(
         self, completion_id: str, outcome: Outcome, chars_kept: int | None, event_id: str
     ) -> bool:
-        """Record what the editor says became of a suggestion; True once it is durable."""
+        """Record what the editor says became of a suggestion; True once it is durable.
+
+        A report that comes again changes nothing; its answer is whether all is durable now.
+        """
         events = self.observer.reported(completion_id, outcome, chars_kept, time.time(), event_id)
-        recorded = self._record(events)
+        if events:
+            self._reported.append(event_id)
+        elif event_id not in self._reported:
+            return False
         # Withdrawing the request must not withdraw what it said, which may still wait its turn.
-        return bool(events) and await asyncio.shield(asyncio.wrap_future(recorded))
+        return bool(await asyncio.shield(asyncio.wrap_future(self._record(events))))
 
     def found(self, uri: str, source: str, found: Sequence[Diagnostic]) -> None:
         """Take over the findings of one source for a document; what changed is feedback."""

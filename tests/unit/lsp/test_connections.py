@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from falcon_lsp.lsp import status
 from falcon_lsp.lsp.application import Application
 from falcon_lsp.lsp.connection import serve_connection
 from falcon_lsp.lsp.server import create_server, on_completion
-from falcon_lsp.memory.events import Place
+from falcon_lsp.memory.events import Event, Place
 
 
 class Client:
@@ -88,6 +88,28 @@ async def test_a_report_whose_request_is_withdrawn_is_recorded_all_the_same(
     with pytest.raises(asyncio.CancelledError):
         await report
     assert waiting.set_running_or_notify_cancel()
+
+
+async def test_a_report_that_is_repeated_is_acknowledged_again_but_recorded_once(
+    app: Application, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded: list[Event] = []
+
+    def record(events: Sequence[Event]) -> Future[bool]:
+        recorded.extend(events)
+        done: Future[bool] = Future()
+        done.set_result(True)
+        return done
+
+    monkeypatch.setattr(app, "record", record)
+    session = create_server(app).session
+    place = Place("c1", "file:///w", "a.py", "python")
+    snapshot = TextSnapshot("file:///w/a.py", "python", 1, "")
+    session.observer.offered(suggestion("c1"), place, snapshot.uri, snapshot, 0.0)
+    for _ in range(2):
+        assert await session.report("c1", Outcome.ACCEPTED, None, "e1")
+    assert not await session.report("c2", Outcome.ACCEPTED, None, "e2")
+    assert [event.event_id for event in recorded] == ["e1"]
 
 
 async def test_while_the_model_loads_the_answer_is_why_there_is_none(app: Application) -> None:
