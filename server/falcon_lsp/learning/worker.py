@@ -27,9 +27,9 @@ from falcon_lsp.core.cancellation import CancellationToken, Cancelled
 from falcon_lsp.core.paths import Busy, Store, locked
 from falcon_lsp.core.types import new_id
 from falcon_lsp.learning.dataset import Reason
-from falcon_lsp.learning.supervisor import update_size
+from falcon_lsp.learning.supervisor import LEAST_EPISODES, update_size
 from falcon_lsp.learning.update import Emit, Updater, UpdateReport
-from falcon_lsp.memory.ledger import Ledger, LedgerUnavailable
+from falcon_lsp.memory.ledger import Job, Ledger, LedgerUnavailable
 from falcon_lsp.model.adapters import AdapterRegistry
 from falcon_lsp.model.engine import EngineError
 from falcon_lsp.model.loader import find_model
@@ -41,6 +41,9 @@ LEASE_SECONDS = 600.0
 trainer's lock nobody else leases, and a job stays its own until somebody does."""
 BATCHES_PER_UPDATE = 2
 """An update takes up to so many batches at once when the queue is long: the gate sees more."""
+
+RETRIED_PARTS = 4
+"""A batch that failed is tried again in so many parts."""
 
 
 def work(
@@ -57,7 +60,7 @@ def work(
     """
     owner = new_id("trainer")
     while ledger.pending() >= least:
-        jobs = ledger.lease(owner, most, LEASE_SECONDS)
+        jobs = _lease(ledger, owner, most)
         if not jobs:
             return
         ids = [job.completion_id for job in jobs]
@@ -75,6 +78,19 @@ def work(
         ledger.ack(owner, forgotten | report.results)
         emit(_outcome(report))
         yield report
+
+
+def _lease(ledger: Ledger, owner: str, most: int) -> list[Job]:
+    """Take a batch, oldest first; only a part of it when it holds jobs that failed before.
+
+    One of them may be what kills the trainer, and in a smaller batch fewer are set aside with it.
+    """
+    jobs = ledger.lease(owner, most, LEASE_SECONDS)
+    if all(job.tries == 1 for job in jobs):
+        return jobs
+    part = max(LEAST_EPISODES, most // RETRIED_PARTS)
+    ledger.release(owner, [job.completion_id for job in jobs[part:]])
+    return jobs[:part]
 
 
 def serve(store: Store, config: Config, emit: Emit, token: CancellationToken) -> int:

@@ -97,6 +97,21 @@ def test_a_batch_that_always_fails_is_set_aside_after_three_tries(ledger) -> Non
     assert updater.batches[0][0] == "cmp-08"
 
 
+def test_only_a_part_of_a_large_batch_is_set_aside_with_what_fails(ledger) -> None:
+    class Allergic(StandIn):
+        def run(self, episodes: Any, *rest: Any) -> UpdateReport:
+            if any(episode.completion_id == "cmp-11" for episode in episodes):
+                raise RuntimeError("boom")
+            return super().run(episodes, *rest)
+
+    updater = Allergic()
+    for _ in range(MAX_TRIES):
+        with pytest.raises(RuntimeError):
+            work(ledger, updater, least=1, most=20)
+    work(ledger, updater, least=1, most=20)
+    assert ledger.counts() | {"done": 12, "set_aside": 8, "waiting": 0} == ledger.counts()
+
+
 @pytest.mark.parametrize(
     ("failure", "code", "event", "reason"),
     [
