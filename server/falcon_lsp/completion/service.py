@@ -145,6 +145,7 @@ class CompletionService:
             request.language, request.prefix, request.suffix
         )
         params = GenerationParams(config.completion.max_tokens, single_line=not multiline)
+        adapter_id = engine.adapter_id
         try:
             generation = engine.generate(prompt, params, token)
         except Cancelled:
@@ -156,8 +157,10 @@ class CompletionService:
         except Exception:
             logger.exception("the engine failed")
             return Rejection("the model failed; the log says why")
+        if engine.adapter_id != adapter_id:  # which of the two said it, nobody knows
+            return Rejection("the adapter changed")
         if generation.text.strip():
-            return from_generation(generation, engine.model_id, engine.adapter_id)
+            return from_generation(generation, engine.model_id, adapter_id)
         return Rejection("timed out" if generation.finish == "deadline" else "nothing to add")
 
     def _copy(self, request: CompletionRequest) -> Candidate | Rejection:

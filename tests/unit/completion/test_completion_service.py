@@ -304,6 +304,16 @@ def test_several_lines_only_where_a_block_is_open(
     assert setting.engine.params[0].max_tokens == 7
 
 
+def test_what_was_sampled_while_the_adapter_changed_is_nobody_s_and_not_offered() -> None:
+    def swap(_count: int, _token: CancellationToken) -> None:
+        setting.engine.adapter_id = "adp-2"
+
+    setting = Setting(StubEngine("a + b", on_token=swap))
+    assert setting.reason(REQUEST) == "the adapter changed"
+    (offered,) = setting.service.answer(REQUEST, CancellationToken()).suggestions
+    assert offered.adapter_id == "adp-2"
+
+
 def test_warming_prepares_the_very_prompt_that_is_asked_later() -> None:
     setting = Setting(StubEngine("a + b"))
     assert not setting.service.is_warm(REQUEST.uri)
