@@ -112,7 +112,7 @@ def train_from_logs(arguments: argparse.Namespace) -> int:
 def memory_list(arguments: argparse.Namespace) -> int:
     """List episodes, oldest first."""
     with _ledger(arguments) as ledger:
-        episodes = ledger.episodes(workspace=arguments.workspace)[-arguments.limit :]
+        episodes = ledger.episodes(workspace=arguments.workspace, limit=arguments.limit)
     rows = [episode_row(episode) for episode in episodes]
     _print(arguments, rows, lambda found: [_episode_line(row) for row in found])
     return 0

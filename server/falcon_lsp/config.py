@@ -95,9 +95,7 @@ class LearningOptions:
     batch_episodes: int = option(
         32, "Finished episodes that make one training update.", low=2, high=4096
     )
-    idle_seconds: float = option(
-        20.0, "Quiet time before training or swapping an adapter, in seconds.", low=0, high=3600
-    )
+    idle_seconds: float = option(20.0, "Quiet time before training, in seconds.", low=0, high=3600)
     threads: int = option(1, "Processor threads that training may use.", low=1, high=64)
     keep_adapters: int = option(5, "Adapter versions kept for rollback.", low=2, high=100)
 
