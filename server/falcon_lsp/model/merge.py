@@ -6,6 +6,7 @@ Merged weights cost nothing at inference. Only safetensors are read, and PEFT is
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +59,19 @@ class Lora:
         if result.shape != weight.shape or not bool(result.isfinite().all()):
             raise EngineError(f"The adapter makes the model's weights unusable ({name}).")
         return result.to(weight.dtype)
+
+
+def rounded(weight: Tensor, name: str) -> Tensor:
+    """Return ``weight`` (fp32) in bf16, rounded up or down by chance, right on average.
+
+    Rounding to the nearest would undo most of a small update: at a learning rate of 2e-4 it leaves
+    six elements of seven as they were. Values that bf16 holds exactly stay; the same name and
+    weights give the same result.
+    """
+    dice = torch.Generator().manual_seed(zlib.crc32(name.encode()))
+    bits = weight.cpu().contiguous().view(torch.int32)
+    noise = torch.randint(0, 1 << 16, bits.shape, generator=dice, dtype=torch.int32)
+    return ((bits + noise) & -(1 << 16)).view(torch.float32).to(torch.bfloat16)
 
 
 def read_lora(folder: Path) -> Lora:

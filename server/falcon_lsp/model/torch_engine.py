@@ -109,6 +109,7 @@ class TorchEngine:
         tokenizer = CodeTokenizer.from_folder(files.folder)
         self._generator = Generator(self._model, tokenizer, files.fim)
         self._base = merge.BaseWeights(files.folder)
+        self._dtype = dtype
         self._merged: frozenset[str] = frozenset()
         self._serving = threading.Lock()
         self.model_id = files.model_id
@@ -138,9 +139,15 @@ class TorchEngine:
         """
         lora = merge.read_lora(adapter) if adapter else merge.Lora()
         names = self._merged | lora.names
-        weights = {name: lora.merged(name, self._base.read(name)) for name in sorted(names)}
+        weights = {name: self._merge(lora, name) for name in sorted(names)}
         with self._serving:
             self._model.replace(weights)
             self._generator.reset()
             self._merged = lora.names
             self.adapter_id = adapter_id
+
+    def _merge(self, lora: merge.Lora, name: str) -> Tensor:
+        """Return one parameter of the base with ``lora`` in it, in the type that is served."""
+        weight = self._base.read(name)
+        merged = lora.merged(name, weight.float())
+        return merge.rounded(merged, name) if self._dtype is torch.bfloat16 else merged
