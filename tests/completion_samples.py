@@ -59,7 +59,6 @@ class StubEngine:
         self._on_token = on_token
         self.prompts: list[Prompt] = []
         self.params: list[GenerationParams] = []
-        self.warmed: list[Prompt] = []
         self.said = 0
 
     def generate(
@@ -80,10 +79,6 @@ class StubEngine:
     def _generation(self, text: str, finish: str) -> Generation:
         ids, logprobs = tuple(map(ord, text)), (self._logprob,) * len(text)
         return Generation(text, ids, logprobs, finish, healed_chars=1)
-
-    def warm(self, prompt: Prompt, token: CancellationToken) -> None:
-        token.check()
-        self.warmed.append(prompt)
 
     def load_adapter(self, adapter: Path | None, adapter_id: str) -> None:
         raise AssertionError("the completion service never loads adapters")

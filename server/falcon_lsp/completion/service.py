@@ -45,7 +45,7 @@ class Answer:
 
 
 class CompletionService:
-    """Answers requests. `answer` and `warm` belong on the engine's thread, the rest on any."""
+    """Answers requests. `answer` belongs on the engine's thread, the rest on any."""
 
     def __init__(
         self,
@@ -108,16 +108,6 @@ class CompletionService:
             return Answer.nothing(_reason(refined), laps.ms)
         self._cache.add(request, suggestions)
         return Answer(suggestions, "", laps.ms)
-
-    def warm(self, request: CompletionRequest, token: CancellationToken) -> None:
-        """Let the engine read a document before the first question about it."""
-        engine, config = self._engine(), self._config()
-        if engine is None or request.language not in config.languages:
-            return
-        try:
-            engine.warm(self._prompter.prompt(request, config, token), token)
-        except (Cancelled, DeadlineExceeded, EngineError) as error:
-            logger.debug("warming was ended: %s", type(error).__name__)
 
     def is_warm(self, uri: str) -> bool:
         """Whether a document's context has been read already, so that an answer comes sooner."""

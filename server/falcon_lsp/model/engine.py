@@ -75,8 +75,5 @@ class Engine(Protocol):
         ``finish="deadline"``.
         """
 
-    def warm(self, prompt: Prompt, token: CancellationToken) -> None:
-        """Prefill ``prompt`` so that the next `generate` near it is fast; may do nothing."""
-
     def load_adapter(self, adapter: Path | None, adapter_id: str) -> None:
         """Serve with the adapter in a verified folder (None: the base) from the next call on."""

@@ -25,8 +25,8 @@ _BLOCK = re.compile(
 class FakeEngine:
     """Tokens are UTF-8 bytes; each is as likely as the length of the match makes it.
 
-    ``token_seconds`` passes before each token. ``calls`` counts generations; ``warmed``
-    lists the paths that `warm` was given, ``adapters`` what `load_adapter` was.
+    ``token_seconds`` passes before each token. ``calls`` counts generations, ``adapters`` lists
+    what `load_adapter` was given.
     """
 
     def __init__(self, *, token_seconds: float = 0.0, model_id: str = "fake") -> None:
@@ -35,7 +35,6 @@ class FakeEngine:
         self.base_sha256 = model_id
         self.token_seconds = token_seconds
         self.calls = 0
-        self.warmed: list[str] = []
         self.adapters: list[tuple[Path | None, str]] = []
 
     def generate(
@@ -62,11 +61,6 @@ class FakeEngine:
             prompt_tokens=len(prompt.prefix) + len(prompt.suffix),
             decode_ms=(time.perf_counter() - started) * 1e3,
         )
-
-    def warm(self, prompt: Prompt, token: CancellationToken) -> None:
-        """Note the prompt's path; there is nothing to warm."""
-        token.check()
-        self.warmed.append(prompt.path)
 
     def load_adapter(self, adapter: Path | None, adapter_id: str) -> None:
         """Note the adapter; it changes nothing."""

@@ -48,15 +48,6 @@ class Generator:
         self._cached = []
         self._model.truncate(0)
 
-    def warm(self, prompt: Prompt, token: CancellationToken) -> None:
-        """Prefill ``prompt``; ends early at the deadline, raises `Cancelled`."""
-        ids, _ = self._encode(prompt, 0)
-        self._keep_common(ids)
-        try:
-            self._prefill(ids, token)
-        except DeadlineExceeded:
-            return
-
     def generate(
         self, prompt: Prompt, params: GenerationParams, token: CancellationToken
     ) -> Generation:

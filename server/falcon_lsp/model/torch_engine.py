@@ -125,11 +125,6 @@ class TorchEngine:
         with self._serving:
             return self._generator.generate(prompt, params, token)
 
-    def warm(self, prompt: Prompt, token: CancellationToken) -> None:
-        """Prefill ``prompt``, so that the next question near it is fast."""
-        with self._serving:
-            self._generator.warm(prompt, token)
-
     def load_adapter(self, adapter: Path | None, adapter_id: str) -> None:
         """Merge the adapter in a verified folder into the base's weights (None: the base again).
 

@@ -314,26 +314,10 @@ def test_what_was_sampled_while_the_adapter_changed_is_nobody_s_and_not_offered(
     assert offered.adapter_id == "adp-2"
 
 
-def test_warming_prepares_the_very_prompt_that_is_asked_later() -> None:
-    setting = Setting(StubEngine("a + b"))
-    assert not setting.service.is_warm(REQUEST.uri)
-    setting.service.warm(REQUEST, CancellationToken())
-    assert setting.service.is_warm(REQUEST.uri)
-    setting.texts(REQUEST)
-    assert setting.engine.warmed == setting.engine.prompts
-
-
-def test_a_withdrawn_warm_up_is_no_error() -> None:
-    setting = Setting(StubEngine("a + b"))
-    token = CancellationToken()
-    token.cancel()
-    setting.service.warm(REQUEST, token)
-    assert setting.engine.warmed == []
-
-
 def test_reset_forgets_what_was_offered_and_read() -> None:
     setting = Setting(StubEngine("a + b"))
     setting.texts(REQUEST)
+    assert setting.service.is_warm(REQUEST.uri)
     setting.service.reset()
     assert setting.service.answer_fast(REQUEST) is None
     assert not setting.service.is_warm(REQUEST.uri)

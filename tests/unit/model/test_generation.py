@@ -124,7 +124,7 @@ def test_the_prompt_is_fed_in_chunks_with_a_look_at_the_token_before_each(
     model = scripted(tokenizer, "y")
     generator = Generator(model, tokenizer, fim.FALCON)
     with pytest.raises(Cancelled):
-        generator.warm(Prompt("a.py", LONG, ""), CountedToken(2, Cancelled))
+        generator.generate(Prompt("a.py", LONG, ""), GenerationParams(), CountedToken(2, Cancelled))
     assert model.fed == [CHUNK, CHUNK]
 
 
@@ -169,18 +169,11 @@ def test_the_deadline_returns_what_there_is(
     assert len(result.token_ids) == len(result.logprobs) == len(text)
 
 
-def test_warming_up_ends_quietly_at_the_deadline(tokenizer: CodeTokenizer) -> None:
-    model = scripted(tokenizer, "y")
-    generator = Generator(model, tokenizer, fim.FALCON)
-    generator.warm(Prompt("a.py", LONG, ""), CountedToken(1, DeadlineExceeded))
-    assert model.fed == [CHUNK]
-
-
 def test_a_network_that_failed_starts_from_an_empty_cache(tokenizer: CodeTokenizer) -> None:
     model = scripted(tokenizer, "y")
     generator = Generator(model, tokenizer, fim.FALCON)
     prompt = Prompt("a.py", "x@", "")
-    generator.warm(prompt, CancellationToken())
+    generator.generate(prompt, GenerationParams(), CancellationToken())
     model.broken = True
     with pytest.raises(RuntimeError):
         generator.generate(prompt, GenerationParams(), CancellationToken())

@@ -105,14 +105,6 @@ def test_the_same_seed_gives_the_same_answer_and_another_seed_another(files: Mod
     assert other.token_ids != first.token_ids
 
 
-def test_warming_up_fills_the_cache(files: ModelFiles) -> None:
-    served = engine(files)
-    served.warm(PROMPT, CancellationToken())
-    result = ask(served)
-    assert result.cached_tokens == result.prompt_tokens - 1
-    assert result.token_ids == ask(engine(files)).token_ids
-
-
 def test_bfloat16_serves_too(files: ModelFiles) -> None:
     served = TorchEngine(files, threads=1, device="cpu", dtype=torch.bfloat16)
     assert ask(served).token_ids
