@@ -133,7 +133,8 @@ def choose_spots(count: int, rng: random.Random) -> list[Spot]:
         spec = importlib.util.find_spec(package)
         if spec and spec.submodule_search_locations:
             found = sorted(Path(spec.submodule_search_locations[0]).rglob("*.py"))
-            files += rng.sample([f for f in found if 3_000 < f.stat().st_size < 60_000], 4)
+            code = [f for f in found if 3_000 < f.stat().st_size < 60_000 and "_data" not in str(f)]
+            files += rng.sample(code, 4)
     spots: list[Spot] = []
     while len(spots) < count:
         file = rng.choice(files)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,10 +75,13 @@ class PolicyModel:
         model = AutoModelForCausalLM.from_pretrained(
             base, dtype=torch.float32, local_files_only=True, use_safetensors=True
         )
-        if adapter is None:
-            self.peft: PeftModel = get_peft_model(model, _lora_config(model, shape))
-        else:
-            self.peft = PeftModel.from_pretrained(model, adapter, is_trainable=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # between peft and transformers
+            self.peft: PeftModel = (
+                get_peft_model(model, _lora_config(model, shape))
+                if adapter is None
+                else PeftModel.from_pretrained(model, adapter, is_trainable=True)
+            )
         self.peft.eval()
 
     @property
