@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from falcon_lsp.config import IGNORED, Config, from_client_options, options
 from falcon_lsp.core.paths import Store
@@ -25,31 +25,39 @@ class UserError(Exception):
     """Something the user can mend; the message is all that they see."""
 
 
-def serve(arguments: argparse.Namespace) -> int:
-    """Serve the Language Server Protocol until the client leaves."""
+def serve(arguments: argparse.Namespace) -> NoReturn:
+    """Serve the Language Server Protocol until the client leaves, then end the process.
+
+    Not by returning: a model that is being fetched or loaded would hold the interpreter, and
+    everything that matters is on disk.
+    """
     from falcon_lsp.lsp import transport
     from falcon_lsp.lsp.application import Application
     from falcon_lsp.lsp.server import create_server
 
     config = read_config(arguments)
     app = Application()
+    code = 1
     try:
         tcp, ws = getattr(arguments, "tcp", None), getattr(arguments, "ws", None)
         if (address := tcp or ws) is None:
-            return transport.run_stdio(create_server(app, config))
-        host, port = _host_and_port(address)
-        run = transport.run_tcp if tcp else transport.run_ws
-        return run(
-            lambda: create_server(app, config),
-            host,
-            port,
-            os.environ.get("FALCON_TOKEN"),
-            allow_remote=arguments.allow_remote,
-        )
+            code = transport.run_stdio(create_server(app, config))
+        else:
+            host, port = _host_and_port(address)
+            run = transport.run_tcp if tcp else transport.run_ws
+            code = run(
+                lambda: create_server(app, config),
+                host,
+                port,
+                os.environ.get("FALCON_TOKEN"),
+                allow_remote=arguments.allow_remote,
+            )
     except transport.RemoteRefused as error:
         raise UserError(str(error)) from error
     finally:
         app.close()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def setup(arguments: argparse.Namespace) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import tempfile
 from collections.abc import AsyncIterator
@@ -41,6 +42,11 @@ async def client(lsp_client: LanguageClient, request: pytest.FixtureRequest) -> 
     lsp_client.text_document_did_open(
         lsp.DidOpenTextDocumentParams(lsp.TextDocumentItem(URI, "python", 1, SOURCE))
     )
+    for _ in range(200):
+        status = await lsp_client.protocol.send_request_async("falcon/status", {})
+        if status.state != "loading":
+            break
+        await asyncio.sleep(0.05)
     yield
     await lsp_client.shutdown_session()
 

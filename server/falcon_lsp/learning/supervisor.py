@@ -159,7 +159,6 @@ class TrainingSupervisor:
                 [*self._command, *_arguments(self._store, config)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
                 text=True,
                 encoding="utf-8",
                 errors="replace",

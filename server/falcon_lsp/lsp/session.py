@@ -7,8 +7,8 @@ import logging
 import time
 from collections import deque
 from collections.abc import Sequence
+from concurrent.futures import Future
 from functools import partial
-from typing import Any
 
 from falcon_lsp.completion.latency import LatencyLog
 from falcon_lsp.completion.service import Answer, CompletionService
@@ -126,11 +126,17 @@ class Session:
             self._reported.append(event_id)
         elif event_id not in self._reported:
             return False
+        recorded = self._record(events)
+        if recorded is None:
+            recorded = self.app.record(())
         # Withdrawing the request must not withdraw what it said, which may still wait its turn.
-        return bool(await asyncio.shield(asyncio.wrap_future(self._record(events))))
+        durable: asyncio.Future[bool] = asyncio.wrap_future(recorded)
+        return await asyncio.shield(durable)
 
     def found(self, uri: str, source: str, found: Sequence[Diagnostic]) -> None:
-        """Take over the findings of one source for a document; what changed is feedback."""
+        """Take over the findings of one source for an open document; what changed is feedback."""
+        if self.documents.get(uri) is None:
+            return
         now = tuple(found)
         before = self._findings.get((uri, source))
         self._findings[uri, source] = now
@@ -210,11 +216,12 @@ class Session:
         path = convert.relative_path(snapshot.uri, workspace)
         return Place(completion_id, workspace, path, snapshot.language)
 
-    def _record(self, events: Sequence[Event]) -> Any:
+    def _record(self, events: Sequence[Event]) -> Future[bool] | None:
+        """Hand on what is worth recording, if anything is; nothing waits for the disk."""
         telling = self.drafts.pass_on(events)
         for event in telling:
             self.app.short_term.observe(event)
-        return self.app.record(telling)
+        return self.app.record(telling) if telling else None
 
     def _check_later(self, uri: str, delay: float) -> None:
         if handle := self._checks.pop(uri, None):

@@ -95,11 +95,10 @@ class ShortTermMemory:
                 _remember(workspace, episode)
 
     def restore(self, episodes: Iterable[Episode]) -> None:
-        """Start afresh from what the ledger holds, oldest first; all else is dropped."""
+        """Put what the ledger holds, in any order, before what was seen since the start."""
         with self._lock:
-            self._workspaces.clear()
-            self._findings.clear()
-            for episode in sorted(episodes, key=lambda episode: episode.time):
+            seen = [e for found in self._workspaces.values() for e in found.episodes.values()]
+            for episode in (*sorted(episodes, key=lambda episode: episode.time), *seen):
                 _remember(self._workspace(episode.workspace), episode)
 
     def diagnosed(self, uri: str, source: str, findings: Sequence[Diagnostic]) -> None:

@@ -213,15 +213,14 @@ def test_an_outcome_without_its_suggestion_means_nothing() -> None:
     assert memory.recent_episodes(HERE, 5) == ()
 
 
-def test_restoring_forgets_what_is_no_longer_there() -> None:
+def test_restoring_keeps_what_was_seen_meanwhile() -> None:
     memory = ShortTermMemory()
-    observed(memory, episode(1, Outcome.REJECTED, inferred=False))
+    observed(memory, episode(2, Outcome.ACCEPTED, inferred=False))
     edited(memory, "", (1, 0, 0, "x"))
-    memory.diagnosed("file:///a.py", "falcon", [Diagnostic(1, 1, "bad")])
-    memory.restore([])
-    assert not memory.rejected_before(HERE, "    ", "return a")
-    assert memory.recent_edits(HERE, 5) == ()
-    assert memory.diagnostics_near("file:///a.py", 1, 5) == ()
+    memory.restore([episode(1, Outcome.REJECTED, inferred=False)])
+    assert not memory.rejected_before(HERE, "    ", "return a")  # the accept came later
+    assert len(memory.recent_edits(HERE, 5)) == 1
+    assert len(memory.recent_episodes(HERE, 5)) == 2
 
 
 def test_findings_of_each_source_are_kept_apart_and_the_nearest_comes_first() -> None:
