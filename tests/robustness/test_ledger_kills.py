@@ -316,3 +316,31 @@ def test_a_damaged_index_is_built_anew(tmp_path: Path) -> None:
     assert len(results) == len(folders)
     assert all(records <= 60 for records, _ in results)
     assert sum(result == (60, 3) for result in results) >= 12
+
+
+OPENER = """
+import sys, time
+from pathlib import Path
+from falcon_lsp.memory.ledger import Ledger
+print("up", flush=True)
+sys.stdin.readline()
+Ledger(Path(sys.argv[1])).close()
+"""
+
+
+@pytest.mark.parametrize("attempt", range(3))
+def test_processes_that_create_the_ledger_at_once_all_get_it(tmp_path: Path, attempt: int) -> None:
+    command = [sys.executable, "-c", OPENER, str(tmp_path / "ledger.sqlite3")]
+    openers = [
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(6)
+    ]
+    for opener in openers:
+        assert opener.stdout is not None
+        assert opener.stdout.readline().strip() == b"up"
+    for opener in openers:
+        assert opener.stdin is not None
+        opener.stdin.write(b"\n")
+        opener.stdin.flush()
+    for opener in openers:
+        opener.communicate(timeout=60)
+    assert [opener.returncode for opener in openers] == [0] * 6

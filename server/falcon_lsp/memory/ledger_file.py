@@ -10,6 +10,7 @@ import datetime as dt
 import logging
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,9 +163,9 @@ def _stay(guard: sqlite3.Connection) -> None:
 def _open(path: Path) -> sqlite3.Connection:
     db = _connect(path)
     try:
+        db.execute(f"PRAGMA page_size = {salvage.PAGE}")
+        _log_ahead(db)
         for setting in (
-            f"page_size = {salvage.PAGE}",
-            "journal_mode = WAL",
             "synchronous = FULL",
             "fullfsync = ON",
             "secure_delete = ON",
@@ -178,6 +179,24 @@ def _open(path: Path) -> sqlite3.Connection:
         db.close()
         raise
     return db
+
+
+def _log_ahead(db: sqlite3.Connection) -> None:
+    """Switch to the write-ahead log.
+
+    SQLite does not wait when two processes switch a new file at once: one is told at once that it
+    is busy, whatever the time-out.
+    """
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL").fetchall()
+        except sqlite3.OperationalError as error:
+            if _name(error) != "SQLITE_BUSY" or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _text(raw: bytes) -> str:
