@@ -263,8 +263,8 @@ async def typed_at_the_end(client: LspClient, uri: str, text: str) -> list[dict[
 
 URIS = [
     "untitled:Untitled-1",
-    "file:///c%3A/work/x.py",
-    "file:///C:/work/x.py",
+    "file:///c%3A/project/x.py",
+    "file:///C:/project/x.py",
     "file:///tmp/somewhere%20else/%C3%A4.py",
     "file://server/share/x.py",
     "file://[broken/x.py",

@@ -41,7 +41,7 @@ class Falcon(FalconServer):
         self.wants_status = False
         self.told: set[str] = set()
         self.client_has_inline = False
-        self.on_flush.append(self.session.flush)
+        self.on_flush += [self.session.flush, app.flush]
         register(self)
 
     def tell(self, message: str, kind: lsp.MessageType = lsp.MessageType.Warning) -> None:
@@ -61,7 +61,6 @@ def register(server: Falcon) -> None:
     feature, command = server.feature, server.command
     feature(lsp.INITIALIZE)(bind(server, on_initialize))
     feature(lsp.INITIALIZED)(bind_async(server, on_initialized))
-    feature(lsp.SHUTDOWN)(bind(server, on_shutdown))
     feature(lsp.WORKSPACE_DID_CHANGE_CONFIGURATION)(bind_async(server, on_configuration))
     feature(lsp.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)(bind(server, on_folders))
     feature(lsp.TEXT_DOCUMENT_DID_OPEN)(bind(server, on_open))
@@ -121,12 +120,6 @@ async def on_initialized(server: Falcon, _params: lsp.InitializedParams) -> None
         await tick(server)
     finally:
         server.app.listeners.remove(listener)
-
-
-def on_shutdown(server: Falcon, _params: None = None) -> None:
-    """Write down what is open; the answer to the client means that it is safe."""
-    server.session.flush()
-    server.app.flush()
 
 
 def training_listener(server: Falcon) -> Callable[[dict[str, Any]], None]:

@@ -50,7 +50,7 @@ class EngineHost:
         return await asyncio.get_running_loop().run_in_executor(self._executor, job)
 
     def close(self) -> None:
-        """Stop taking jobs; the one that runs is waited for by the interpreter, not by us."""
+        """Stop taking jobs; the one that runs is not waited for."""
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _load(self, load: Load, progress: Progress) -> None:
