@@ -7,7 +7,7 @@ import datetime as dt
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -15,7 +15,16 @@ from typing import Any, NoReturn
 
 from falcon_lsp.config import IGNORED, Config, from_client_options, options
 from falcon_lsp.core.paths import Store
-from falcon_lsp.memory.episodes import Episode
+from falcon_lsp.output import (
+    adapter_line,
+    check_line,
+    episode_line,
+    episode_row,
+    key_values,
+    progress_bar,
+    recalled_line,
+    show,
+)
 
 RECALL_DEADLINE_MS = 60_000
 """Someone who asks by hand may wait for the index to be opened."""
@@ -71,7 +80,7 @@ def setup(arguments: argparse.Namespace) -> int:
             files = resolve_model(config, store, progress, wheel=arguments.wheel)
         except EngineError as error:
             raise UserError(str(error)) from error
-    _print(arguments, {"model": files.model_id, "folder": str(files.folder)}, _key_values)
+    show(arguments, {"model": files.model_id, "folder": str(files.folder)}, key_values)
     return 0
 
 
@@ -81,7 +90,7 @@ def doctor(arguments: argparse.Namespace) -> int:
 
     checks = examine(read_config(arguments), read_store(arguments))
     rows = [asdict(check) for check in checks]
-    _print(arguments, rows, lambda found: [_check_line(row) for row in found])
+    show(arguments, rows, lambda found: [check_line(row) for row in found])
     return 0 if all(check.ok for check in checks) else 1
 
 
@@ -97,7 +106,7 @@ def status(arguments: argparse.Namespace) -> int:
             "pending": ledger.pending(),
             "adapter": AdapterRegistry(store.adapters).current(),
         }
-    _print(arguments, body, _key_values)
+    show(arguments, body, key_values)
     return 0
 
 
@@ -113,7 +122,7 @@ def train_from_logs(arguments: argparse.Namespace) -> int:
             report = train_from_logs(read_store(arguments), read_config(arguments), path, progress)
         except TrainingError as error:
             raise UserError(str(error)) from error
-    _print(arguments, report.as_dict(), lambda _: report.lines())
+    show(arguments, report.as_dict(), lambda _: report.lines())
     return 0
 
 
@@ -122,7 +131,7 @@ def memory_list(arguments: argparse.Namespace) -> int:
     with _ledger(arguments) as ledger:
         episodes = ledger.episodes(workspace=arguments.workspace, limit=arguments.limit)
     rows = [episode_row(episode) for episode in episodes]
-    _print(arguments, rows, lambda found: [_episode_line(row) for row in found])
+    show(arguments, rows, lambda found: [episode_line(row) for row in found])
     return 0
 
 
@@ -147,7 +156,7 @@ def memory_forget(arguments: argparse.Namespace) -> int:
         )
     dropped = _registry(arguments).drop_descendants(gone)
     body = {"forgotten": len(gone), "adapters_dropped": list(dropped)}
-    _print(arguments, body, _key_values)
+    show(arguments, body, key_values)
     return 0
 
 
@@ -155,7 +164,7 @@ def memory_export(arguments: argparse.Namespace) -> int:
     """Write every event as one JSON line."""
     with _ledger(arguments) as ledger, _writing(arguments.path) as file:
         count = ledger.export_jsonl(file)
-    _print(arguments, {"exported": count, "file": str(arguments.path)}, _key_values)
+    show(arguments, {"exported": count, "file": str(arguments.path)}, key_values)
     return 0
 
 
@@ -168,7 +177,7 @@ def memory_import(arguments: argparse.Namespace) -> int:
     for line, reason in report.skipped:
         print(f"{arguments.path}:{line}: {reason}", file=sys.stderr)
     body = {"imported": report.used, "skipped": len(report.skipped)}
-    _print(arguments, body, _key_values)
+    show(arguments, body, key_values)
     return 0
 
 
@@ -183,7 +192,7 @@ def memory_recall(arguments: argparse.Namespace) -> int:
             arguments.text, workspace, arguments.language, arguments.limit, RECALL_DEADLINE_MS
         )
     rows = [{"score": round(each.score, 3), **asdict(each.record)} for each in found]
-    _print(arguments, rows, lambda rows: [_recalled_line(row) for row in rows])
+    show(arguments, rows, lambda rows: [recalled_line(row) for row in rows])
     return 0
 
 
@@ -191,7 +200,7 @@ def memory_rebuild(arguments: argparse.Namespace) -> int:
     """Build the index anew from the ledger."""
     with _index(arguments) as memory:
         count = memory.rebuild()
-    _print(arguments, {"indexed": count}, _key_values)
+    show(arguments, {"indexed": count}, key_values)
     return 0
 
 
@@ -200,7 +209,7 @@ def adapters_list(arguments: argparse.Namespace) -> int:
     registry = _registry(arguments)
     current = registry.current()
     rows = [{**asdict(m), "current": m.id == current} for m in registry.list()]
-    _print(arguments, rows, lambda found: [_adapter_line(row) for row in found])
+    show(arguments, rows, lambda found: [adapter_line(row) for row in found])
     return 0
 
 
@@ -224,7 +233,7 @@ def adapters_rollback(arguments: argparse.Namespace) -> int:
         chosen = _registry(arguments).rollback(arguments.id)
     except AdapterRefused as error:
         raise UserError(str(error)) from error
-    _print(arguments, {"current": chosen}, _key_values)
+    show(arguments, {"current": chosen}, key_values)
     return 0
 
 
@@ -255,41 +264,6 @@ def read_store(arguments: argparse.Namespace) -> Store:
     """Return the folders that the arguments and the environment name; raises `UserError`."""
     config = read_config(arguments)
     return Store.default(config.data_dir, config.cache_dir)
-
-
-def episode_row(episode: Episode) -> dict[str, Any]:
-    """Return an episode as ``memory list --json`` prints it."""
-    return {
-        "completion_id": episode.completion_id,
-        "time": episode.time,
-        "workspace": episode.workspace,
-        "path": episode.path,
-        "language": episode.language,
-        "text": episode.suggestion.text,
-        "source": episode.suggestion.source,
-        "adapter": episode.suggestion.adapter_id,
-        "outcome": episode.outcome.value if episode.outcome else None,
-        "inferred": episode.inferred,
-        "chars_kept": episode.chars_kept,
-        "diagnostics_added": len(episode.diagnostics_added),
-        "diagnostics_removed": len(episode.diagnostics_removed),
-        "settled_text": episode.settled_text,
-    }
-
-
-@contextmanager
-def progress_bar(title: str, *, quiet: bool) -> Iterator[Callable[[str, float], None]]:
-    """Show a progress bar on stderr; ``quiet`` shows none."""
-    if quiet:
-        yield lambda _message, _share: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=1.0)
-        yield lambda message, share: bar.update(task, description=message, completed=share)
 
 
 @contextmanager
@@ -338,46 +312,6 @@ def _registry(arguments: argparse.Namespace) -> Any:
     from falcon_lsp.model.adapters import AdapterRegistry
 
     return AdapterRegistry(read_store(arguments).adapters)
-
-
-def _print(arguments: argparse.Namespace, body: Any, lines: Callable[[Any], list[str]]) -> None:
-    if arguments.json:
-        print(json.dumps(body, default=str))
-    else:
-        print("\n".join(lines(body)) or "nothing yet")
-
-
-def _key_values(body: dict[str, Any]) -> list[str]:
-    width = max(map(len, body))
-    return [f"{key.replace('_', ' '):{width}}  {_words(value)}" for key, value in body.items()]
-
-
-def _words(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{count} {name.replace('_', ' ')}" for name, count in value.items())
-    return (", ".join(value) or "none") if isinstance(value, list) else str(value)
-
-
-def _check_line(row: dict[str, Any]) -> str:
-    return f"{'ok ' if row['ok'] else 'BAD'}  {row['name']}: {row['detail']}"
-
-
-def _episode_line(row: dict[str, Any]) -> str:
-    text = row["text"].strip().splitlines() or [""]
-    guess = " (inferred)" if row["inferred"] else ""
-    outcome = f"{row['outcome'] or 'open'}{guess}"
-    return f"{row['completion_id']}  {outcome:24} {row['path']}  {text[0][:60]!r}"
-
-
-def _recalled_line(row: dict[str, Any]) -> str:
-    said = row["suggested"] if row["settled"] is None else row["settled"]
-    return f"{row['score']:.3f}  {row['outcome']:8} {row['path']}  {said.strip()[:60]!r}"
-
-
-def _adapter_line(row: dict[str, Any]) -> str:
-    mark = "*" if row["current"] else " "
-    reasons = "; ".join(row["reasons"])
-    return f"{mark} {row['id']}  {row['status']}  from {row['parent']}  {reasons}"
 
 
 def _host_and_port(address: str) -> tuple[str, int]:
