@@ -17,13 +17,12 @@ from pathlib import Path
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 from torch import Tensor
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
 from falcon_lsp.learning.dataset import Scored
 from falcon_lsp.learning.objective import token_logprobs
 
-LINEAR_LAYERS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 TRAINED = "default"
 BEHAVIOUR = "behaviour"
 
@@ -167,12 +166,27 @@ class PolicyModel:
         file.write_text(json.dumps(config, indent=1, sort_keys=True), "utf-8")
 
 
-def _lora_config(model: torch.nn.Module, shape: LoraShape) -> LoraConfig:
-    layers = int(model.config.num_hidden_layers)  # type: ignore[arg-type, union-attr]
+def linear_layers(model: PreTrainedModel) -> list[str]:
+    """Return the names of the linear layers inside a decoder layer, whatever the family.
+
+    Llama has ``gate_proj``, ``up_proj`` and ``down_proj`` where StarCoder2 has ``c_fc`` and
+    ``c_proj``.
+    """
+    output = model.get_output_embeddings()
+    linear = (
+        name.rpartition(".")[2]
+        for name, module in model.named_modules()
+        if isinstance(module, torch.nn.Linear) and module is not output
+    )
+    return sorted(set(linear))
+
+
+def _lora_config(model: PreTrainedModel, shape: LoraShape) -> LoraConfig:
+    layers = int(model.config.num_hidden_layers)
     return LoraConfig(
         r=shape.rank,
         lora_alpha=shape.alpha,
-        target_modules=LINEAR_LAYERS,
+        target_modules=linear_layers(model),
         layers_to_transform=list(range(layers // 2, layers)),
         task_type="CAUSAL_LM",
     )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import bisect
 import codecs
+import sys
 from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,24 +24,31 @@ class Pieces:
 
     def __init__(self, pieces: Sequence[bytes | None]) -> None:
         self._sorted = sorted((piece, token) for token, piece in enumerate(pieces) if piece)
-        self._ids = dict(reversed(self._sorted))
-        self._longest = max(map(len, self._ids), default=0)
+        self._known = {piece for piece, _ in self._sorted}
+        self._longest = max(map(len, self._known), default=0)
 
     def starting_with(self, text: bytes) -> list[int]:
         """Return the tokens whose bytes start with ``text`` (equal ones included)."""
-        low = bisect.bisect_left(self._sorted, (text, -1))
-        high = bisect.bisect_right(self._sorted, (text + b"\xff" * self._longest, len(self._ids)))
-        return [token for _, token in self._sorted[low:high]]
+        return self._between(text, text + b"\xff" * self._longest)
 
     def spelling(self, text: bytes) -> list[int]:
         """Return the tokens that may come next when ``text`` has to be spelled first."""
-        inside = (self._ids.get(text[:end]) for end in range(1, len(text)))
-        return [*self.starting_with(text), *(token for token in inside if token is not None)]
+        inside = (self._between(text[:end], text[:end]) for end in range(1, len(text)))
+        return [*self.starting_with(text), *chain.from_iterable(inside)]
 
     def bridges(self, text: bytes) -> bool:
         """Whether ``text`` can be spelled, and a token exists that starts with it and goes on."""
-        spellable = all(bytes([byte]) in self._ids for byte in text)
-        return spellable and any(token != self._ids.get(text) for token in self.starting_with(text))
+        spellable = all(bytes([byte]) in self._known for byte in text)
+        return spellable and len(self.starting_with(text)) > len(self._between(text, text))
+
+    def _between(self, first: bytes, last: bytes) -> list[int]:
+        """Return the tokens whose bytes sort from ``first`` to ``last``.
+
+        The same bytes may be several tokens: SentencePiece knows ``a`` and ``<0x61>``.
+        """
+        low = bisect.bisect_left(self._sorted, (first, -1))
+        high = bisect.bisect_right(self._sorted, (last, sys.maxsize))
+        return [token for _, token in self._sorted[low:high]]
 
 
 def split_for_healing(tokenizer: CodeTokenizer, pieces: Pieces, prefix: str) -> tuple[str, str]:

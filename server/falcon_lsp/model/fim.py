@@ -4,47 +4,63 @@ A format is a sequence of sentinel tokens and slots. User text is always encoded
 disabled (`CodeTokenizer.encode`), so a file that contains a sentinel's spelling cannot forge the
 structure of the prompt.
 
-Sources: Bavarian et al. 2022 (arXiv 2207.14255, PSM and SPM), and each family's model card.
+Sources: Bavarian et al. 2022 (arXiv 2207.14255, PSM and SPM); Qwen2.5-Coder report (arXiv
+2409.12186, figure 4); StarCoder2 report (arXiv 2402.19173, section 5.1); CodeGemma report (arXiv
+2406.11409, figure 2); DeepSeek-Coder report (arXiv 2401.14196, section 3.1); Code Llama
+(`infilling_prompt_tokens` of its reference code); Codestral (`encode_fim` of mistral-common).
 """
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 
-from falcon_lsp.core.types import Prompt
+from falcon_lsp.core.types import Prompt, Snippet
 from falcon_lsp.model.tokenizer import CodeTokenizer
 
 
 class Slot(enum.Enum):
-    """Where user text goes in a format."""
+    """What goes between the sentinels of a format."""
 
-    PREFIX = "prefix"
-    SUFFIX = "suffix"
+    PREFIX = "the text before the cursor"
+    SUFFIX = "the text after the cursor"
+    SNIPPETS = "every snippet, each by the format's snippet template"
+    TEXT = "a snippet's text, ending in one newline"
+    PATH = "the file's path and a newline"
+    COMMENT = "the file's path as a comment line"
+    PROJECT = "a line that names the repository"
+    SPACE = "the space that SentencePiece puts before every text but a continued one"
+
+
+Template = tuple[str | Slot, ...]
+BREAK = ""
+"""A sentinel without a token: the texts before and after it are encoded apart."""
+
+PROJECT = "project\n"
+"""Prompts do not carry the repository's name; the families that want one take any."""
 
 
 @dataclass(frozen=True, slots=True)
 class FimFormat:
     """How one family of models wants to be asked.
 
-    ``template`` mixes sentinel spellings (``str``) and slots. ``stop`` tokens end the middle.
-    ``file`` precedes the path of the current file, ``snippet`` the path of any other; families that
-    know neither get both as comments.
+    Templates mix sentinel spellings (``str``) and slots; ``stop`` tokens end the middle. Families
+    without a sentinel for files are told paths in comments, as part of the prefix: nothing that
+    they were trained on stands before the sentinel that begins it.
     """
 
     name: str
-    template: tuple[str | Slot, ...]
+    template: Template
     stop: tuple[str, ...]
-    file: str = ""
-    snippet: str = ""
-    bos: str = ""
+    snippet: Template = (Slot.COMMENT, Slot.TEXT)
 
     @property
     def sentinels(self) -> tuple[str, ...]:
         """Every special token that the vocabulary must hold for this format."""
-        marks = [part for part in self.template if isinstance(part, str)]
-        return tuple(mark for mark in (*marks, self.file, self.snippet, self.bos) if mark)
+        parts = (*self.template, *self.snippet)
+        return tuple(part for part in parts if isinstance(part, str) and part)
 
     @property
     def continues_prefix(self) -> bool:
@@ -58,61 +74,78 @@ class FimFormat:
 
 FALCON = FimFormat(
     name="falcon",
-    template=("<issue_start>", Slot.SUFFIX, "<issue_comment>", Slot.PREFIX),
+    template=(
+        Slot.SNIPPETS, "<filename>", Slot.PATH,
+        "<issue_start>", Slot.SUFFIX, "<issue_comment>", Slot.PREFIX,
+    ),
     stop=("<issue_closed>", "<|endoftext|>", "<|im_end|>"),
-    file="<filename>",
-    snippet="<file_sep>",
-)
+    snippet=("<file_sep>", Slot.PATH, BREAK, Slot.TEXT),
+)  # fmt: skip
 """Our own format for SmolLM2, on special tokens that its vocabulary has and never used."""
 
 FORMATS: tuple[FimFormat, ...] = (
     FimFormat(
         name="qwen2.5-coder",
-        template=("<|fim_prefix|>", Slot.PREFIX, "<|fim_suffix|>", Slot.SUFFIX, "<|fim_middle|>"),
+        template=(
+            "<|repo_name|>", Slot.PROJECT, Slot.SNIPPETS, "<|file_sep|>", Slot.PATH,
+            "<|fim_prefix|>", Slot.PREFIX, "<|fim_suffix|>", Slot.SUFFIX, "<|fim_middle|>",
+        ),
         stop=("<|endoftext|>", "<|fim_pad|>", "<|file_sep|>", "<|repo_name|>", "<|im_end|>"),
-        file="<|file_sep|>",
-        snippet="<|file_sep|>",
+        snippet=("<|file_sep|>", Slot.PATH, Slot.TEXT),
     ),
     FimFormat(
         name="codegemma",
-        template=("<|fim_prefix|>", Slot.PREFIX, "<|fim_suffix|>", Slot.SUFFIX, "<|fim_middle|>"),
+        template=(
+            "<bos>", Slot.SNIPPETS, Slot.PATH,
+            "<|fim_prefix|>", Slot.PREFIX, "<|fim_suffix|>", Slot.SUFFIX, "<|fim_middle|>",
+        ),
         stop=("<|file_separator|>", "<eos>", "<end_of_turn>"),
-        file="<|file_separator|>",
-        snippet="<|file_separator|>",
-        bos="<bos>",
+        snippet=(Slot.PATH, Slot.TEXT, "<|file_separator|>"),
     ),
     FimFormat(
         name="starcoder2",
-        template=("<fim_prefix>", Slot.PREFIX, "<fim_suffix>", Slot.SUFFIX, "<fim_middle>"),
+        template=(
+            Slot.SNIPPETS, "<file_sep>",
+            "<fim_prefix>", Slot.PATH, Slot.PREFIX, "<fim_suffix>", Slot.SUFFIX, "<fim_middle>",
+        ),
         stop=("<|endoftext|>", "<file_sep>"),
-        file="<file_sep>",
-        snippet="<file_sep>",
+        snippet=("<file_sep>", Slot.PATH, Slot.TEXT),
     ),
     FimFormat(
         name="granite",
-        template=("<fim_prefix>", Slot.PREFIX, "<fim_suffix>", Slot.SUFFIX, "<fim_middle>"),
+        template=(
+            "<fim_prefix>", Slot.SNIPPETS, Slot.COMMENT, Slot.PREFIX,
+            "<fim_suffix>", Slot.SUFFIX, "<fim_middle>",
+        ),
         stop=("<|endoftext|>",),
     ),
     FimFormat(
         name="deepseek-coder",
-        template=("<｜fim▁begin｜>", Slot.PREFIX, "<｜fim▁hole｜>", Slot.SUFFIX, "<｜fim▁end｜>"),
+        template=(
+            "<｜begin▁of▁sentence｜>",
+            "<｜fim▁begin｜>", Slot.SNIPPETS, Slot.COMMENT, Slot.PREFIX,
+            "<｜fim▁hole｜>", Slot.SUFFIX, "<｜fim▁end｜>",
+        ),
         stop=("<｜end▁of▁sentence｜>",),
-        bos="<｜begin▁of▁sentence｜>",
     ),
     FimFormat(
         name="codestral",
-        template=("[SUFFIX]", Slot.SUFFIX, "[PREFIX]", Slot.PREFIX),
+        template=(
+            "<s>", "[SUFFIX]", Slot.SUFFIX,
+            "[PREFIX]", Slot.SPACE, Slot.SNIPPETS, Slot.COMMENT, Slot.PREFIX,
+        ),
         stop=("</s>",),
-        bos="<s>",
     ),
     FimFormat(
         name="codellama",
-        template=("▁<PRE>", Slot.PREFIX, "▁<SUF>", Slot.SUFFIX, "▁<MID>"),
+        template=(
+            "<s>", "▁<PRE>", Slot.SPACE, Slot.SNIPPETS, Slot.COMMENT, Slot.PREFIX,
+            "▁<SUF>", Slot.SUFFIX, "▁<MID>",
+        ),
         stop=("▁<EOT>", "</s>"),
-        bos="<s>",
     ),
     FALCON,
-)
+)  # fmt: skip
 """Known families, most specific first: `detect` takes the first whose sentinels all exist."""
 
 
@@ -126,26 +159,41 @@ def detect(vocabulary: Collection[str]) -> FimFormat | None:
 
 
 def encode(tokenizer: CodeTokenizer, fmt: FimFormat, prompt: Prompt) -> list[int]:
-    """Return the token ids of the whole prompt; what the model says next is the middle."""
-    ids = [tokenizer.special(fmt.bos)] if fmt.bos else []
-    for snippet in prompt.snippets:
-        ids += _file_header(tokenizer, fmt.snippet, snippet.path)
-        ids += tokenizer.encode(snippet.text.rstrip("\n") + "\n")
-    header = _file_header(tokenizer, fmt.file, prompt.path)
-    if fmt.file:
-        ids += header
-    for part in fmt.template:
-        if part is Slot.SUFFIX:
-            ids += tokenizer.encode(prompt.suffix)
-        elif part is Slot.PREFIX:
-            ids += [] if fmt.file else header
-            ids += tokenizer.encode(prompt.prefix)
+    """Return the token ids of the whole prompt; what the model says next is the middle.
+
+    Text between two sentinels is encoded in one piece, as it was when the model was trained.
+    """
+    ids: list[int] = []
+    for is_text, run in groupby(_parts(fmt, prompt), key=lambda part: part[0]):
+        contents = [content for _, content in run]
+        if is_text:
+            ids += tokenizer.encode("".join(contents))
         else:
-            ids.append(tokenizer.special(part))
+            ids += [tokenizer.special(mark) for mark in contents if mark]
     return ids
 
 
-def _file_header(tokenizer: CodeTokenizer, mark: str, path: str) -> list[int]:
-    if mark:
-        return [tokenizer.special(mark), *tokenizer.encode(path + "\n")]
-    return tokenizer.encode(f"# {path}\n")
+def _parts(fmt: FimFormat, prompt: Prompt) -> Iterator[tuple[bool, str]]:
+    """Yield the prompt's texts and sentinels in order: whether it is text, and its content."""
+    texts = _labels(prompt.path) | {Slot.PREFIX: prompt.prefix, Slot.SUFFIX: prompt.suffix}
+    for part in fmt.template:
+        if part is Slot.SNIPPETS:
+            for snippet in prompt.snippets:
+                yield from _snippet_parts(fmt.snippet, snippet)
+        else:
+            yield (True, texts[part]) if isinstance(part, Slot) else (False, part)
+
+
+def _snippet_parts(template: Template, snippet: Snippet) -> Iterator[tuple[bool, str]]:
+    texts = _labels(snippet.path) | {Slot.TEXT: snippet.text.rstrip("\n") + "\n"}
+    for part in template:
+        yield (True, texts[part]) if isinstance(part, Slot) else (False, part)
+
+
+def _labels(path: str) -> dict[Slot, str]:
+    return {
+        Slot.PATH: f"{path}\n",
+        Slot.COMMENT: f"# {path}\n",
+        Slot.PROJECT: PROJECT,
+        Slot.SPACE: " ",
+    }

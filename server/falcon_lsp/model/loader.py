@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -114,8 +115,9 @@ def _files(folder: Path, model_id: str, sha256: str = "") -> ModelFiles:
     """Check what a folder holds before anything loads it."""
     weights = _weight_files(folder)
     try:
-        json.loads((folder / "config.json").read_bytes())
-        tokenizer = CodeTokenizer.from_folder(folder)
+        size = json.loads((folder / "config.json").read_bytes()).get("vocab_size", math.inf)
+        vocabulary = CodeTokenizer.from_folder(folder).vocabulary
+        known = [word for word, token_id in vocabulary.items() if token_id < size]
         for file in weights:
             safe_open(file, "np")
     except FileNotFoundError as error:
@@ -123,7 +125,7 @@ def _files(folder: Path, model_id: str, sha256: str = "") -> ModelFiles:
         raise EngineError(f"{model_id} lacks {missing}: choose another model.") from error
     except Exception as error:  # the tokenizers library raises bare exceptions
         raise EngineError(f"{model_id} is damaged: fetch it again.") from error
-    fmt = fim.detect(tokenizer.vocabulary)
+    fmt = fim.detect(known)
     if fmt is None:
         raise EngineError(
             f"{model_id} has no fill-in-the-middle tokens: choose a model made for code, such as "

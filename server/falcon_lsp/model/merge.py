@@ -116,7 +116,7 @@ class BaseWeights:
     """The base's parameters on disk, memory-mapped and read one at a time; thread-safe."""
 
     def __init__(self, folder: Path) -> None:
-        files = sorted(folder.glob("*.safetensors"))
+        files = sorted(folder.glob("model*.safetensors"))
         self._where: dict[str, Any] = {}
         for file in files:
             weights: Any = safe_open(file, "pt")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, normalizers, pre_tokenizers
 
 _MARK = re.compile(r"<[|\uff5c].*[|\uff5c]>", re.DOTALL)
 _BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
@@ -19,10 +20,15 @@ class CodeTokenizer:
     `encode` never yields a mark, whatever the text holds: sentinels are added by id only. Marks are
     the special tokens, and added tokens spelled ``<|...|>``, which some families (Qwen2.5-Coder)
     forgot to declare special.
+
+    Prompts are encoded slice by slice, so nothing is put before a text: the space with which
+    SentencePiece begins every text would otherwise stand at every cut. Formats that want one have
+    it in their template.
     """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         tokenizer.encode_special_tokens = True
+        _add_no_space(tokenizer)
         self._tokenizer = tokenizer
 
     @classmethod
@@ -61,8 +67,12 @@ class CodeTokenizer:
         return ids, offsets
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of ``ids``, special tokens left out; broken UTF-8 becomes U+FFFD."""
-        return str(self._tokenizer.decode(list(ids), skip_special_tokens=True))
+        """Return the text of ``ids``, marks left out; broken UTF-8 becomes U+FFFD.
+
+        The library's own decoders drop the first space of a SentencePiece text.
+        """
+        known = (self.pieces[token_id] for token_id in ids if token_id < len(self.pieces))
+        return b"".join(piece for piece in known if piece).decode("utf-8", "replace")
 
     def special(self, spelling: str) -> int:
         """Return the id of a special token; raises `KeyError` when the vocabulary lacks it."""
@@ -93,13 +103,40 @@ class CodeTokenizer:
         Knows byte-level BPE (one character per byte) and SentencePiece (a space is U+2581, other
         bytes are spelled ``<0x0A>``).
         """
-        spell = _sentencepiece_bytes if "<0x0A>" in self.vocabulary else _byte_level_bytes
+        sentencepiece = "<0x0A>" in self.vocabulary
         added = self._tokenizer.get_added_tokens_decoder()
         pieces: list[bytes | None] = [None] * (1 + max(self.vocabulary.values(), default=-1))
         for spelling, token_id in self.vocabulary.items():
-            if token_id not in self.marks:
-                pieces[token_id] = spelling.encode() if token_id in added else spell(spelling)
+            if token_id in self.marks:
+                continue
+            if sentencepiece:  # added tokens too: Gemma's runs of spaces are such
+                pieces[token_id] = _sentencepiece_bytes(spelling)
+            else:
+                plain = token_id in added
+                pieces[token_id] = spelling.encode() if plain else _byte_level_bytes(spelling)
         return tuple(pieces)
+
+
+def _add_no_space(tokenizer: Tokenizer) -> None:
+    """Take out of ``tokenizer`` whatever puts a space before a text."""
+    steps = list(_steps(tokenizer.normalizer, normalizers.Sequence))
+    kept = [step for step in steps if not isinstance(step, normalizers.Prepend)]
+    if kept != steps:
+        tokenizer.normalizer = normalizers.Sequence(kept)
+    for step in _steps(tokenizer.pre_tokenizer, pre_tokenizers.Sequence):
+        if isinstance(step, pre_tokenizers.Metaspace):
+            step.prepend_scheme = "never"
+        elif isinstance(step, pre_tokenizers.ByteLevel):
+            step.add_prefix_space = False
+
+
+def _steps(component: Any, sequence: type[Any]) -> Iterator[Any]:
+    """Yield the parts of a tokenizer's component, which may be missing or a sequence."""
+    if isinstance(component, sequence):
+        for step in component:
+            yield from _steps(step, sequence)
+    elif component is not None:
+        yield component
 
 
 def _sentencepiece_bytes(spelling: str) -> bytes:

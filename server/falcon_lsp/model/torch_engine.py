@@ -142,7 +142,12 @@ class TorchEngine:
             self.adapter_id = adapter_id
 
     def _merge(self, lora: merge.Lora, name: str) -> Tensor:
-        """Return one parameter of the base with ``lora`` in it, in the type that is served."""
+        """Return one parameter of the base with ``lora`` in it, in the type that is served.
+
+        What ``lora`` leaves alone is rounded as when the model was loaded, to the last bit.
+        """
         weight = self._base.read(name)
+        if name not in lora.names:
+            return weight.to(self._dtype)
         merged = lora.merged(name, weight.float())
         return merge.rounded(merged, name) if self._dtype is torch.bfloat16 else merged

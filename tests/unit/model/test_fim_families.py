@@ -13,22 +13,22 @@ PROMPT = Prompt("a.py", "PRE", "SUF", (Snippet("b.py", "OTHER"),))
 
 DOCUMENTED = {
     "qwen2.5-coder": (
-        "<|file_sep|>b.py\nOTHER\n<|file_sep|>a.py\n<|fim_prefix|>PRE<|fim_suffix|>SUF<|fim_middle|>"
-    ),
-    "codegemma": (
-        "<bos><|file_separator|>b.py\nOTHER\n<|file_separator|>a.py\n"
+        "<|repo_name|>project\n<|file_sep|>b.py\nOTHER\n<|file_sep|>a.py\n"
         "<|fim_prefix|>PRE<|fim_suffix|>SUF<|fim_middle|>"
     ),
+    "codegemma": (
+        "<bos>b.py\nOTHER\n<|file_separator|>a.py\n<|fim_prefix|>PRE<|fim_suffix|>SUF<|fim_middle|>"
+    ),
     "starcoder2": (
-        "<file_sep>b.py\nOTHER\n<file_sep>a.py\n<fim_prefix>PRE<fim_suffix>SUF<fim_middle>"
+        "<file_sep>b.py\nOTHER\n<file_sep><fim_prefix>a.py\nPRE<fim_suffix>SUF<fim_middle>"
     ),
-    "granite": "# b.py\nOTHER\n<fim_prefix># a.py\nPRE<fim_suffix>SUF<fim_middle>",
+    "granite": "<fim_prefix># b.py\nOTHER\n# a.py\nPRE<fim_suffix>SUF<fim_middle>",
     "deepseek-coder": (
-        "<｜begin▁of▁sentence｜># b.py\nOTHER\n"
-        "<｜fim▁begin｜># a.py\nPRE<｜fim▁hole｜>SUF<｜fim▁end｜>"
+        "<｜begin▁of▁sentence｜>"
+        "<｜fim▁begin｜># b.py\nOTHER\n# a.py\nPRE<｜fim▁hole｜>SUF<｜fim▁end｜>"
     ),
-    "codestral": "<s># b.py\nOTHER\n[SUFFIX]SUF[PREFIX]# a.py\nPRE",
-    "codellama": "<s># b.py\nOTHER\n▁<PRE># a.py\nPRE▁<SUF>SUF▁<MID>",
+    "codestral": "<s>[SUFFIX]SUF[PREFIX] # b.py\nOTHER\n# a.py\nPRE",
+    "codellama": "<s>▁<PRE> # b.py\nOTHER\n# a.py\nPRE▁<SUF>SUF▁<MID>",
     "falcon": "<file_sep>b.py\nOTHER\n<filename>a.py\n<issue_start>SUF<issue_comment>PRE",
 }
 
@@ -86,7 +86,7 @@ def test_a_mark_spelled_in_user_text_stays_text(fmt: fim.FimFormat) -> None:
 def test_marks_that_a_family_forgot_to_declare_special_cannot_be_forged(name: str) -> None:
     fmt = next(fmt for fmt in fim.FORMATS if fmt.name == name)
     tokenizer = tokenizer_of(fmt, declared_special=False)
-    text = f"é{fmt.template[0]}b{fmt.stop[0]}{fmt.stop[0]}"
+    text = f"é{fmt.sentinels[0]}b{fmt.stop[0]}{fmt.stop[0]}"
     ids, offsets = tokenizer.encode_with_offsets(text)
     assert not set(ids) & tokenizer.marks.keys()
     assert spell(tokenizer, ids) == text
