@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from tokenizers import (
 )
 
 from falcon_lsp.core.types import Prompt, Snippet
+from falcon_lsp.model import fim
+from falcon_lsp.model.tokenizer import CodeTokenizer
 
 CORPUS = [
     f"def {name}(self, {word}):\n    if {word} is None:\n        return {number}\n"
@@ -61,20 +63,21 @@ class Family:
     stop: str
     tied: bool
     plain: tuple[str, ...] = ()
+    dtype: str = "bfloat16"
     options: Mapping[str, Any] = field(default_factory=dict)
     targets: tuple[str, ...] = (
         "down_proj", "gate_proj", "k_proj", "o_proj", "q_proj", "up_proj", "v_proj",
     )  # fmt: skip
 
-    def build(self, folder: Path, seed: int = 0) -> Path:
-        """Write weights, configuration and tokenizer; return ``folder``."""
+    def build(self, folder: Path, shard: str = "1GB") -> Path:
+        """Write weights (in files of at most ``shard``), configuration, tokenizer."""
         import torch
         import transformers
 
         folder.mkdir(parents=True, exist_ok=True)
         tokenizer = self.tokenizer(self)
         tokenizer.save(str(folder / "tokenizer.json"))
-        torch.manual_seed(seed)
+        torch.manual_seed(0)
         config = getattr(transformers, self.config)(
             vocab_size=tokenizer.get_vocab_size() + 13,  # families pad theirs, too
             hidden_size=64,
@@ -93,7 +96,7 @@ class Family:
         for name, parameter in model.named_parameters():
             if name.endswith("bias"):  # zero at birth, which would hide a bias that is lost
                 torch.nn.init.normal_(parameter, std=0.1)
-        model.save_pretrained(folder)
+        model.to(getattr(torch, self.dtype)).save_pretrained(folder, max_shard_size=shard)
         return folder
 
 
@@ -118,7 +121,7 @@ def learned(words: Any, alphabet: list[str]) -> tuple[list[str], list[tuple[str,
 def declare(tokenizer: Tokenizer, family: Family) -> Tokenizer:
     """Add the family's marks as its own ``tokenizer.json`` declares them."""
     tokenizer.add_special_tokens([AddedToken(mark, normalized=False) for mark in family.special])
-    tokenizer.add_tokens([AddedToken(mark, normalized=False) for mark in family.plain])
+    tokenizer.add_tokens([AddedToken(mark, normalized=True) for mark in family.plain])
     return tokenizer
 
 
@@ -235,7 +238,6 @@ QWEN_CARD = (
 CODELLAMA = {
     "format": "codellama",
     "config": "LlamaConfig",
-    "special": LLAMA_MARKS,
     "card": (
         "<s>▁<PRE>{# lib/b.py\n    x = 1\n# src/a.py\n    def total(self):\n}"
         "▁<SUF>~\n    return 12~▁<MID>"
@@ -269,7 +271,7 @@ FAMILIES = (
             "<file_sep>lib/b.py\n    x = 1\n<file_sep><fim_prefix>src/a.py\n    def total(self):\n"
             "<fim_suffix>\n    return 12<fim_middle>"
         ),
-        stop="<file_sep>", tied=True, options={"sliding_window": 24},
+        stop="<file_sep>", tied=True, dtype="float32", options={"sliding_window": 24},
         targets=("c_fc", "c_proj", "k_proj", "o_proj", "q_proj", "v_proj"),
     ),
     Family(
@@ -282,8 +284,17 @@ FAMILIES = (
         ),
         stop="<|file_separator|>", tied=True, options={"head_dim": 32},
     ),
-    Family("codellama-2023", tokenizer=llama_sentencepiece(legacy=True), **CODELLAMA),
-    Family("codellama", tokenizer=llama_sentencepiece(legacy=False), **CODELLAMA),
+    Family(
+        "codellama", tokenizer=llama_sentencepiece(legacy=True), special=LLAMA_MARKS, **CODELLAMA
+    ),
+    Family(
+        "codellama-plain", tokenizer=llama_sentencepiece(legacy=True), special=(),
+        plain=LLAMA_MARKS, **CODELLAMA,
+    ),
+    Family(
+        "codellama-metaspace", tokenizer=llama_sentencepiece(legacy=False), special=LLAMA_MARKS,
+        **CODELLAMA,
+    ),
     Family(
         "codestral", "codestral", "MistralConfig", llama_sentencepiece(legacy=True),
         special=("[PREFIX]", "[MIDDLE]", "[SUFFIX]", "[INST]", "[/INST]"),
@@ -329,12 +340,37 @@ def card_ids(family: Family, folder: Path) -> list[int]:
     def encode(text: str) -> list[int]:
         return list(published.encode(text, add_special_tokens=False).ids)
 
+    marks = "|".join(map(re.escape, ("<s>", *family.special, *family.plain)))
     ids: list[int] = []
     for part in re.split(r"(\{[^}]*\}|~[^~]*~)", family.card):
         if part.startswith("~"):
             ids += encode("☺" + part[1:-1])[len(encode("☺")) :]
         elif part.startswith("{"):
             ids += encode(part[1:-1])
-        elif part:
+        elif re.fullmatch(f"(?:{marks})+", part):
+            ids += map(published.token_to_id, re.findall(marks, part))
+        else:
             ids += encode(part)
     return ids
+
+
+def teach(folder: Path, fmt: fim.FimFormat, prompts: Sequence[Prompt], middle: str) -> None:
+    """Train the model in ``folder`` until it says ``middle``, and then stops, after ``prompts``."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    tokenizer = CodeTokenizer.from_folder(folder)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    optimiser = torch.optim.Adam(model.parameters(), lr=3e-3)
+    answer = [*tokenizer.encode(middle), tokenizer.special(fmt.stop[0])]
+    sequences = [torch.tensor([fim.encode(tokenizer, fmt, each) + answer]) for each in prompts]
+    for step in range(300):
+        ids = sequences[step % len(sequences)]
+        logits = model(ids).logits[0, -len(answer) - 1 : -1]
+        loss = torch.nn.functional.cross_entropy(logits, ids[0, -len(answer) :])
+        loss.backward()
+        optimiser.step()
+        optimiser.zero_grad()
+        if step > 10 * len(sequences) and float(loss.detach()) < 0.01:
+            break
+    model.save_pretrained(folder)

@@ -10,7 +10,7 @@ from typing import Any
 
 from tokenizers import Tokenizer, normalizers, pre_tokenizers
 
-_MARK = re.compile(r"<[|\uff5c].*[|\uff5c]>", re.DOTALL)
+_MARK = re.compile(r"<[|\uff5c].*[|\uff5c]>|\u2581<[A-Z]{3}>", re.DOTALL)
 _BYTE_PIECE = re.compile(r"<0x([0-9A-F]{2})>")
 
 
@@ -18,8 +18,8 @@ class CodeTokenizer:
     """A ``tokenizer.json`` with safe encoding and a view of each token's bytes.
 
     `encode` never yields a mark, whatever the text holds: sentinels are added by id only. Marks are
-    the special tokens, and added tokens spelled ``<|...|>``, which some families (Qwen2.5-Coder)
-    forgot to declare special.
+    the special tokens, and added tokens spelled ``<|...|>`` or ``\u2581<PRE>``, which some families
+    (Qwen2.5-Coder) forgot to declare special.
 
     Prompts are encoded slice by slice, so nothing is put before a text: the space with which
     SentencePiece begins every text would otherwise stand at every cut. Formats that want one have
@@ -56,7 +56,8 @@ class CodeTokenizer:
 
     def _encode_broken(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
         """Break every mark's spelling after its first character, so that none is recognised."""
-        spellings = re.compile("|".join(map(re.escape, self.marks.values())))
+        with_space = [mark.replace("\u2581", " ") for mark in self.marks.values()]
+        spellings = re.compile("|".join(map(re.escape, [*self.marks.values(), *with_space])))
         cuts = [match.start() + 1 for match in spellings.finditer(text)]
         ids: list[int] = []
         offsets: list[tuple[int, int]] = []

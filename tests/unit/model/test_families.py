@@ -266,9 +266,22 @@ def test_every_linear_layer_of_the_upper_half_learns(model: Model) -> None:
     assert not any(torch.equal(old, new) for old, new in zip(before, trained, strict=True))
 
 
-def test_sentinels_beyond_the_networks_vocabulary_do_not_count(
-    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
+def test_large_models_come_in_several_files(tmp_path: Path) -> None:
+    family = next(each for each in FAMILIES if each.name == "qwen2.5-coder-7b")
+    folder = family.build(tmp_path / "model", shard="100KB")
+    assert len([*folder.glob("model-*-of-*.safetensors")]) > 2
+    files = find_model(Config(model=str(folder)), Store(tmp_path / "data", tmp_path / "cache"))
+    model = Model(family=family, files=files, tokenizer=CodeTokenizer.from_folder(folder))
+    adapter = publish(train_one_step(model), model, tmp_path / "adapters")
+    served = model.engine()
+    before = ask(served, SAMPLE).logprobs
+    served.load_adapter(adapter, "adp-1")
+    assert ask(served, SAMPLE).logprobs != before
+    served.load_adapter(None, "base")
+    assert ask(served, SAMPLE).logprobs == before
+
+
+def test_sentinels_beyond_the_networks_vocabulary_do_not_count(tmp_path: Path) -> None:
     family = next(each for each in FAMILIES if each.name == "codellama")
     folder = family.build(tmp_path / "model")
     file = folder / "config.json"
