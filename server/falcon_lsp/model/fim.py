@@ -6,7 +6,7 @@ structure of the prompt.
 
 Sources: Bavarian et al. 2022 (arXiv 2207.14255, PSM and SPM); Qwen2.5-Coder report (arXiv
 2409.12186, figure 4); StarCoder2 report (arXiv 2402.19173, section 5.1); CodeGemma report (arXiv
-2406.11409, figure 2); DeepSeek-Coder report (arXiv 2401.14196, section 3.1); Code Llama
+2406.11409, figure 2); DeepSeek-Coder report (arXiv 2401.14196); Code Llama
 (`infilling_prompt_tokens` of its reference code); Codestral (`encode_fim` of mistral-common).
 """
 

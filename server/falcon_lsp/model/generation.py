@@ -40,7 +40,7 @@ class Generator:
     def __init__(self, model: CausalModel, tokenizer: CodeTokenizer, fmt: fim.FimFormat) -> None:
         self._model, self._tokenizer, self._fmt = model, tokenizer, fmt
         self._pieces = Pieces(tokenizer.pieces)
-        self._stops = {tokenizer.vocabulary.get(mark) for mark in (*fmt.stop, *fmt.sentinels)}
+        self._stops = {tokenizer.vocabulary.get(stop) for stop in fmt.stop}
         self._cached: list[int] = []
 
     def reset(self) -> None:

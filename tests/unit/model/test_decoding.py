@@ -45,6 +45,12 @@ def test_tokens_are_found_by_how_they_start() -> None:
     assert pieces.starting_with(b"x") == []
 
 
+def test_the_same_bytes_may_be_several_tokens() -> None:
+    assert sorted(Pieces((b"r", b"r", b"re")).spelling(b"re")) == [0, 1, 2]
+    assert Pieces((b"r", b"r", b"re")).bridges(b"r")
+    assert not Pieces((b"r", b"r")).bridges(b"r")
+
+
 def test_what_may_be_sampled_spells_the_owed_text_or_a_beginning_of_it() -> None:
     assert spelled(Pieces(VOCABULARY).spelling(b"ret")) == {b"return", b"re", b"r"}
 
