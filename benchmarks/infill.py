@@ -1,86 +1,152 @@
-"""Rest of the line at random cursors in code that no adapter was trained on, model alone.
+"""How good the base and its adapters are, row by row.
 
-Rows: the base before any training of ours (left-to-right, it knows no infilling), and the base with
-an adapter in the format that the server uses. Writes ``benchmarks/results/infill.json``.
+Tasks: HumanEval single-line infilling, lines and bits per byte in projects that nothing was
+trained on, HumanEval and MBPP. What was scored before is kept: a run that was interrupted goes on,
+and a new adapter adds a row. Results go to ``benchmarks/results/infill.json``.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib.util
-import json
-import math
-import platform
-import random
 import time
-from dataclasses import asdict, dataclass
-from difflib import SequenceMatcher
+from dataclasses import dataclass
 from pathlib import Path
 
-from falcon_lsp.core.cancellation import CancellationToken
-from falcon_lsp.core.paths import Store
-from falcon_lsp.core.types import Prompt
+from evaluation import places, problems
+from evaluation.agreement import agreement
+from evaluation.batched import COMMENTED, BatchedModel
+from evaluation.results import Cell, Results, machine
+from evaluation.tasks import CHOSEN, PLACES, TASKS, Subject
+from falcon_lsp.core.paths import Store, sha256_file
 from falcon_lsp.model import assets
-from falcon_lsp.model.engine import Engine, GenerationParams
-from falcon_lsp.model.fim import FALCON, FimFormat, Slot
-from falcon_lsp.model.loader import ModelFiles
+from falcon_lsp.model.fim import FALCON
+from falcon_lsp.model.merge import ADAPTER_WEIGHTS
 
-PACKAGES = ("attr", "jinja2", "networkx", "rich", "sympy", "hypothesis")
-"""Imports of projects that stand in never-train.txt and are installed with falcon-lsp."""
-
-PLAIN = FimFormat("plain", (Slot.PREFIX,), ("<|endoftext|>", "<|im_end|>"))
-SHIPPED = Path(__file__).parent.parent / "server" / "falcon_lsp" / "data" / "adapters" / "fim"
-PREFIX_CHARS, SUFFIX_CHARS = 2000, 500
+HERE = Path(__file__).parent
+SHIPPED = HERE.parent / "server" / "falcon_lsp" / "data" / "adapters" / "fim"
+DEFAULT_TASKS = ("infilling", "lines", "bytes", "humaneval", "mbpp")
 
 
-@dataclass(frozen=True)
-class Place:
-    """A cursor inside a line of a file; ``truth`` is the rest of the line."""
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A base with an adapter, or (None) without any."""
 
-    package: str
-    path: str
-    prefix: str
-    suffix: str
-    truth: str
+    name: str
+    adapter: Path | None
 
-
-@dataclass(frozen=True)
-class Score:
-    """One row: counts, share of exact lines with its 95 % Wilson interval, edit similarity."""
-
-    row: str
-    places: int
-    exact: int
-    share: float
-    low: float
-    high: float
-    edit_similarity: float
-    seconds_per_place: float
+    @property
+    def sha256(self) -> str:
+        """Identity of the adapter's weights."""
+        return sha256_file(self.adapter / ADAPTER_WEIGHTS) if self.adapter else ""
 
 
 def main() -> None:
-    """Score every row on the same places and write the result file."""
+    """Score what is asked for and not known yet; see ``--help``."""
+    arguments = parse_arguments()
+    results = Results(arguments.out)
+    store = Store.default().cache / "benchmarks"
+    rows = arguments.row or [Row("raw base", None), Row("shipped adapter", SHIPPED)]
+    for row in rows:
+        score(row, arguments, results, store / "wheels")
+    if arguments.agreement:
+        adapter = next((row.adapter for row in rows if row.adapter), None)
+        base = arguments.base or find_raw_base()
+        results.note("agreement", agreement(base, adapter, store / "wheels", arguments.agreement))
+    describe(results, store / "wheels")
+    if arguments.plot:
+        from evaluation.plot import draw
+
+        draw(results.rows, arguments.plot)
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Return the command line's arguments; ``row`` holds `Row` objects."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--adapter", type=Path, default=SHIPPED, help="adapter folder to score")
-    parser.add_argument("--places", type=int, default=150)
-    parser.add_argument("--seed", type=int, default=11)
-    parser.add_argument("--skip-raw", action="store_true", help="score the adapter only")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/infill.json"))
-    arguments = parser.parse_args()
-    places = draw_places(arguments.places, random.Random(arguments.seed))
-    base = find_raw_base()
-    rows = []
-    if not arguments.skip_raw:
-        rows.append(score("raw base, left to right", load(base, PLAIN, None), places))
-    rows.append(score("with adapter", load(base, FALCON, arguments.adapter), places))
-    result = {
-        "command": f"benchmarks/infill.py --places {arguments.places} --seed {arguments.seed}",
-        "machine": f"{platform.machine()}, {platform.system()}",
-        "packages": sorted({place.package for place in places}),
-        "rows": [asdict(row) for row in rows],
-    }
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+    parser.add_argument(
+        "--row",
+        action="append",
+        type=parse_row,
+        metavar="NAME[=ADAPTER_FOLDER]",
+        help="a row; without a folder the raw base (default: base and shipped)",
+    )
+    parser.add_argument(
+        "--only",
+        type=lambda text: text.split(","),
+        default=DEFAULT_TASKS,
+        metavar="TASK,TASK",
+        help=f"of {', '.join(TASKS)}",
+    )
+    parser.add_argument("--limit", type=int, default=0, help="items per task (default: all)")
+    parser.add_argument("--base", type=Path, help="folder of the raw base (default: prepared)")
+    parser.add_argument("--device", default="auto", help="cpu, cuda or mps (default: the fastest)")
+    parser.add_argument("--out", type=Path, default=HERE / "results" / "infill.json")
+    parser.add_argument(
+        "--agreement",
+        type=int,
+        default=0,
+        metavar="N",
+        help="compare batches with the product's engine at N places",
+    )
+    parser.add_argument(
+        "--plot",
+        type=Path,
+        nargs="?",
+        metavar="FILE",
+        const=HERE.parent / "docs" / "images" / "infill.svg",
+        help="draw the rows (needs the dependency group `bench`)",
+    )
+    arguments = parser.parse_args()  # fmt: skip
+    if unknown := set(arguments.only) - set(TASKS):
+        parser.error(f"no such task: {', '.join(sorted(unknown))}")
+    return arguments
+
+
+def parse_row(text: str) -> Row:
+    """Read ``NAME=FOLDER``, or ``NAME`` for the base without an adapter."""
+    name, _, folder = text.partition("=")
+    return Row(name, Path(folder) if folder else None)
+
+
+def score(row: Row, arguments: argparse.Namespace, results: Results, wheels: Path) -> None:
+    """Score one row in every task in which it has not been scored."""
+    cells = [Cell(row.name, task, row.sha256, arguments.limit) for task in arguments.only]
+    cells = [cell for cell in cells if not results.has(cell)]
+    if not cells:
+        return
+    model = BatchedModel(arguments.base or find_raw_base(), row.adapter, arguments.device)
+    subject = Subject(model, FALCON if row.adapter else COMMENTED, wheels, arguments.limit)
+    for cell in cells:
+        print(f"{cell.row}: {cell.task}", flush=True)
+        started = time.perf_counter()
+        measures = TASKS[cell.task](subject)
+        seconds = time.perf_counter() - started
+        about = {"machine": machine(model.device), "command": command(cell)}
+        results.add(cell, measures, seconds, about)
+        for name, ratio in measures.items():
+            low, high = ratio.interval()
+            print(f"{cell.row}: {name} {ratio.value:.4f} [{low:.4f}, {high:.4f}]", flush=True)
+
+
+def command(cell: Cell) -> str:
+    """Return the command that makes one cell; ADAPTER is the folder of that hash."""
+    adapter = "=ADAPTER" if cell.adapter_sha256 else ""
+    limit = f" --limit {cell.limit}" if cell.limit else ""
+    return f"benchmarks/infill.py --row '{cell.row}{adapter}' --only {cell.task}{limit}"
+
+
+def describe(results: Results, wheels: Path) -> None:
+    """Note what all rows have in common: data, packages, seeds, and the choice that was made."""
+    drawn = places.draw_places(wheels, PLACES)
+    files = sorted(problems.DATA.glob("*.gz"))
+    results.note("data", {path.name: sha256_file(path) for path in files})
+    results.note("places", {
+        "seed": places.SEED,
+        "count": len(drawn),
+        "files": len({place.file.path for place in drawn}),
+        "sha256": places.fingerprint(drawn),
+        "packages": places.pinned(),
+    })  # fmt: skip
+    results.note("left_to_right", {"asked": CHOSEN, "chosen_on": "MBPP 511-600"})
 
 
 def find_raw_base() -> Path:
@@ -88,88 +154,6 @@ def find_raw_base() -> Path:
     store = Store.default()
     apart = Store(store.data, store.cache / "benchmarks")
     return assets.prepare(apart, assets.Recipe(assets.SMOLLM2, None), lambda _message, _share: None)
-
-
-def load(base: Path, fmt: FimFormat, adapter: Path | None) -> Engine:
-    """Return an engine on the raw base, with an adapter merged in."""
-    from falcon_lsp.model.torch_engine import TorchEngine
-
-    engine = TorchEngine(ModelFiles(base, "base", fmt, ""))
-    if adapter is not None:
-        engine.load_adapter(adapter, "adapter")
-    return engine
-
-
-def score(row: str, engine: Engine, places: list[Place]) -> Score:
-    """Ask at every place and compare with what stood there."""
-    exact, similarity, started = 0, 0.0, time.perf_counter()
-    for number, place in enumerate(places, 1):
-        prompt = Prompt(place.path, place.prefix, place.suffix)
-        answer = engine.generate(prompt, GenerationParams(max_tokens=64), CancellationToken())
-        line = answer.text.split("\n")[0].rstrip()
-        exact += line == place.truth
-        similarity += SequenceMatcher(None, line, place.truth, autojunk=False).ratio()
-        if number % 25 == 0:
-            print(f"{row}: {exact} of {number} exact", flush=True)
-    low, high = wilson(exact, len(places))
-    seconds = (time.perf_counter() - started) / len(places)
-    share = exact / len(places)
-    mean = similarity / len(places)
-    print(f"{row}: {share:.1%} exact [{low:.1%}, {high:.1%}], similarity {mean:.3f}")
-    return Score(
-        row, len(places), exact, round(share, 4), low, high, round(mean, 4), round(seconds, 3)
-    )
-
-
-def wilson(successes: int, trials: int, z: float = 1.96) -> tuple[float, float]:
-    """Return the 95 % interval of a share (Wilson 1927)."""
-    share, square = successes / trials, z * z / trials
-    centre = share + square / 2
-    spread = z * math.sqrt(share * (1 - share) / trials + square / (4 * trials))
-    return round((centre - spread) / (1 + square), 4), round((centre + spread) / (1 + square), 4)
-
-
-def draw_places(count: int, rng: random.Random) -> list[Place]:
-    """Draw cursors inside lines of code, evenly over the packages, one per file and turn."""
-    files = {package: package_files(package) for package in PACKAGES}
-    files = {package: found for package, found in files.items() if found}
-    places: list[Place] = []
-    while len(places) < count:
-        package = sorted(files)[len(places) % len(files)]
-        file = rng.choice(files[package])
-        if place := draw_place(package, file, rng):
-            places.append(place)
-    return places
-
-
-def draw_place(package: str, file: Path, rng: random.Random) -> Place | None:
-    """Draw one cursor, or None when the line drawn is no code worth completing."""
-    source = file.read_text(encoding="utf-8")
-    lines = source.split("\n")
-    number = rng.randrange(len(lines))
-    line = lines[number].rstrip()
-    code = line.strip()
-    if len(code) < 8 or code.startswith(("#", '"', "'")):
-        return None
-    column = rng.randrange(len(line) - len(code) + 1, len(line) - 1)
-    offset = sum(len(text) + 1 for text in lines[:number]) + column
-    end = offset - column + len(lines[number])
-    return Place(
-        package,
-        f"{package}/{file.name}",
-        source[max(0, offset - PREFIX_CHARS) : offset],
-        source[end : end + SUFFIX_CHARS],
-        line[column:],
-    )
-
-
-def package_files(package: str) -> list[Path]:
-    """Return the modules of an installed package; empty when it is not installed."""
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        return []
-    found = Path(spec.submodule_search_locations[0]).rglob("*.py")
-    return sorted(f for f in found if 1_500 < f.stat().st_size < 80_000 and "test" not in f.parts)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""What the benchmarks share: data, decoding in batches, guarded execution, scores, intervals."""
