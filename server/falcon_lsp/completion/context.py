@@ -15,14 +15,13 @@ from typing import Final
 from falcon_lsp.completion.prompt import CHARACTERS_PER_TOKEN, prefix_window
 from falcon_lsp.completion.sources import OpenDocument
 from falcon_lsp.config import ContextOptions
+from falcon_lsp.core.text import import_lines
 from falcon_lsp.core.types import CompletionRequest, Snippet
 
 _PIECE_LINES: Final = 12
 _MAX_PIECES: Final = 150
 _MAX_DOCUMENTS: Final = 5
-_MAX_IMPORT_LINES: Final = 200
 _WORD: Final = re.compile(r"[^\W\d]\w{2,}")
-_IMPORT: Final = re.compile(r"\s*(import\b|from\b.*\bimport\b|export\b.*\bfrom\b|.*\brequire\()")
 
 
 def estimate_tokens(text: str) -> int:
@@ -71,9 +70,7 @@ def cost(snippet: Snippet) -> int:
 def imports(request: CompletionRequest, options: ContextOptions) -> Snippet:
     """Return the file's import lines that stand above the prefix window (may be empty)."""
     hidden = len(request.prefix) - len(prefix_window(request, options))
-    lines = request.text[:hidden].split("\n")[:_MAX_IMPORT_LINES]
-    found = [line.rstrip() for line in lines if _IMPORT.match(line)]
-    return Snippet(request.path, "\n".join(found))
+    return Snippet(request.path, "\n".join(import_lines(request.text[:hidden])))
 
 
 def related(request: CompletionRequest, documents: Sequence[OpenDocument]) -> list[Snippet]:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from falcon_lsp.core.types import TextEdit
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
+_IMPORT = re.compile(r"\s*(import\b|from\b.*\bimport\b|export\b.*\bfrom\b|.*\brequire\()")
+_MAX_IMPORT_LINES = 200
 
 
 class PositionEncoding(enum.StrEnum):
@@ -98,6 +100,12 @@ class TextSnapshot:
             text = text[: edit.start] + edit.new_text + text[edit.end :]
             starts = _updated_starts(starts, edit, text)
         return TextSnapshot(self.uri, self.language, version, text, starts)
+
+
+def import_lines(text: str) -> list[str]:
+    """Return the lines of Python, JavaScript or TypeScript that import, of the first 200."""
+    lines = text.split("\n")[:_MAX_IMPORT_LINES]
+    return [line.rstrip() for line in lines if _IMPORT.match(line)]
 
 
 def _updated_starts(starts: tuple[int, ...], edit: TextEdit, text: str) -> tuple[int, ...]:

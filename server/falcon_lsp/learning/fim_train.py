@@ -1,220 +1,191 @@
 """Train the FIM adapter that ships in the package: LoRA plus the rows of the sentinels.
 
 Resumable from any checkpoint after a kill, deterministic for a seed, the same on CUDA and CPU. The
-learning rate is warmup-stable-decay, so that a run may stop at any time and go on later: ``anneal``
-is a short last phase from any checkpoint.
+learning rate is warmup-stable-decay (arXiv 2404.06395): a run may stop at any time and go on later,
+and ``--anneal`` writes a decayed copy of it beside.
+
+Rows of like length are batched and padded on the right. That needs no attention mask, for padding
+comes after everything that has a loss, and wastes less than a mask would cost.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import random
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from itertools import islice
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
-from torch import Tensor, nn
-from transformers import AutoModelForCausalLM
+from peft import PeftModel
+from torch import nn
 
-from falcon_lsp.learning.fim_examples import FimExample, HoleMix, SourceFile, examples
+from falcon_lsp.learning.corpus import read_shards
+from falcon_lsp.learning.fim_batches import batches_from, collate, drawn_ahead
+from falcon_lsp.learning.fim_examples import ExampleStream, FimExample, HoleMix
+from falcon_lsp.learning.fim_model import (
+    AdaptedLoss,
+    Recipe,
+    build_model,
+    sentinel_ids,
+    start_from,
+)
 from falcon_lsp.model import fim
 from falcon_lsp.model.tokenizer import CodeTokenizer
 
-LINEAR_LAYERS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
-SENTINEL_WORDS = {
-    "<issue_start>": "after below suffix",
-    "<issue_comment>": "before above code",
-    "<issue_closed>": "<|endoftext|>",
-    "<filename>": "file path name",
-    "<file_sep>": "file other snippet",
-}
-"""Words whose mean embedding a sentinel starts from: random rows taught no infilling."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """Hyper-parameters of the FIM adapter."""
-
-    rank: int = 32
-    alpha: int = 64
-    learning_rate: float = 6e-4
-    sentinel_learning_rate: float = 1e-3
-    warmup_steps: int = 20
-    rows: int = 4
-    max_tokens: int = 704
-    clip: float = 1.0
-    seed: int = 0
-
-
-def build_model(base: Path, tokenizer: CodeTokenizer, recipe: Recipe, device: str) -> PeftModel:
-    """Return the base in fp32 with a fresh adapter and sentinels started from real words."""
-    torch.manual_seed(recipe.seed)
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32).to(device)
-    rows = model.get_input_embeddings().weight
-    with torch.no_grad():
-        for sentinel, words in SENTINEL_WORDS.items():
-            known = words in tokenizer.vocabulary
-            ids = [tokenizer.special(words)] if known else tokenizer.encode(" " + words)
-            rows[tokenizer.special(sentinel)] = rows[ids].mean(0)
-    config = LoraConfig(
-        r=recipe.rank,
-        lora_alpha=recipe.alpha,
-        target_modules=LINEAR_LAYERS,
-        trainable_token_indices={
-            "embed_tokens": sorted(tokenizer.special(mark) for mark in SENTINEL_WORDS)
-        },
-        task_type="CAUSAL_LM",
-    )
-    return get_peft_model(model, config)
-
-
-def collate(batch: list[FimExample], max_tokens: int, device: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Pad on the right: ids, loss weights and attention mask, each ``(B, T)``.
-
-    An example that is too long loses its beginning, never its answer.
-    """
-    width = min(max_tokens, max(len(example.ids) for example in batch))
-    ids = torch.zeros(len(batch), width, dtype=torch.long)
-    weights = torch.zeros(len(batch), width)
-    mask = torch.zeros(len(batch), width, dtype=torch.long)
-    for row, example in enumerate(batch):
-        kept = example.ids[-width:]
-        ids[row, : len(kept)] = torch.tensor(kept)
-        weights[row, : len(kept)] = torch.tensor(example.weights[-width:])
-        mask[row, : len(kept)] = 1
-    return ids.to(device), weights.to(device), mask.to(device)
-
-
-def weighted_loss(model: nn.Module, ids: Tensor, weights: Tensor, mask: Tensor) -> Tensor:
-    """Return the weighted mean cross-entropy (nats) of predicting ``ids[:, 1:]``."""
-    logits = model(input_ids=ids, attention_mask=mask).logits[:, :-1]
-    losses = nn.functional.cross_entropy(
-        logits.flatten(0, 1).float(), ids[:, 1:].flatten(), reduction="none"
-    )
-    flat = weights[:, 1:].flatten()
-    return (losses * flat).sum() / flat.sum()
-
 
 class FimTrainer:
-    """The training loop and its checkpoints in ``folder``."""
+    """Optimiser steps over a model, and their checkpoints.
 
-    def __init__(self, model: PeftModel, recipe: Recipe, folder: Path, device: str) -> None:
-        self.model, self.recipe, self.folder, self.device = model, recipe, folder, device
-        sentinels = [
-            p for n, p in model.named_parameters() if "token_adapter" in n and p.requires_grad
-        ]
-        others = [
-            p for n, p in model.named_parameters() if "token_adapter" not in n and p.requires_grad
-        ]
-        self.optimizer = torch.optim.AdamW(
+    ``step`` and ``tokens`` count over the whole life of the adapter; ``place`` is the next batch of
+    the corpus named ``corpus``.
+    """
+
+    def __init__(
+        self, model: PeftModel, sentinels: list[int], recipe: Recipe, device: str, corpus: str
+    ) -> None:
+        self.model, self.recipe, self.device, self.corpus = model, recipe, device, corpus
+        self.step = self.tokens = self.place = 0
+        self._loss = AdaptedLoss(model, sentinels)
+        rows = [p for n, p in _trainable(model) if "token_adapter" in n]
+        layers = [p for n, p in _trainable(model) if "token_adapter" not in n]
+        self._optimizer = torch.optim.AdamW(
             [
-                {"params": others, "lr": recipe.learning_rate, "base": recipe.learning_rate},
-                {"params": sentinels, "lr": 0.0, "base": recipe.sentinel_learning_rate},
+                {"params": layers, "base": recipe.learning_rate},
+                {"params": rows, "base": recipe.sentinel_learning_rate},
             ],
             weight_decay=0.0,
             betas=(0.9, 0.98),
         )
-        self.step = 0
-        self.tokens = 0
 
     def train_step(self, batch: list[FimExample], scale: float) -> float:
-        """Take one optimiser step at ``scale`` times the base learning rate; return the loss."""
-        ids, weights, mask = collate(batch, self.recipe.max_tokens, self.device)
+        """Take one optimiser step at ``scale`` times the learning rates; return the loss, nats."""
+        ids, weights = collate(batch, self.recipe.max_tokens, self.device)
         self.model.train()
         with torch.autocast(self.device, dtype=torch.bfloat16):
-            loss = weighted_loss(self.model, ids, weights, mask)
+            loss = self._loss(ids, weights)
         loss.backward()  # type: ignore[no-untyped-call]
-        trainable = [p for group in self.optimizer.param_groups for p in group["params"]]
-        nn.utils.clip_grad_norm_(trainable, self.recipe.clip)
-        warm = min(1.0, (self.step + 1) / self.recipe.warmup_steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["base"] * warm * scale
-        self.optimizer.step()
-        self.optimizer.zero_grad()
+        nn.utils.clip_grad_norm_([p for _, p in _trainable(self.model)], self.recipe.clip)
+        for group in self._optimizer.param_groups:
+            group["lr"] = group["base"] * scale
+        self._optimizer.step()
+        self._optimizer.zero_grad()
         self.step += 1
-        self.tokens += int(mask.sum())
-        return float(loss)
+        self.place += 1
+        self.tokens += int((weights > 0).sum())
+        return loss.item()
 
-    def save(self) -> None:
+    def save(self, folder: Path) -> None:
         """Write the adapter and the optimiser; the last complete checkpoint survives a kill."""
-        self.model.save_pretrained(self.folder / "adapter")
-        state = {"optimizer": self.optimizer.state_dict(), "step": self.step, "tokens": self.tokens}
-        trainable = {n: p.detach() for n, p in self.model.named_parameters() if p.requires_grad}
-        torch.save({**state, "weights": trainable}, self.folder / "state.tmp")
-        (self.folder / "state.tmp").replace(self.folder / "state.pt")
+        self.model.save_pretrained(folder / "adapter")
+        state = {
+            "weights": {name: p.detach() for name, p in _trainable(self.model)},
+            "optimizer": self._optimizer.state_dict(),
+            **{name: getattr(self, name) for name in ("step", "tokens", "place", "corpus")},
+        }
+        torch.save(state, folder / "state.tmp")
+        (folder / "state.tmp").replace(folder / "state.pt")
 
-    def resume(self) -> None:
-        """Continue from the checkpoint in ``folder``, when there is one."""
-        file = self.folder / "state.pt"
-        if not file.is_file():
-            return
-        state: dict[str, Any] = torch.load(file, map_location=self.device, weights_only=True)
+    def resume(self, folder: Path) -> None:
+        """Continue from the checkpoint in ``folder``; another corpus begins at its first batch."""
+        state: dict[str, Any] = torch.load(
+            folder / "state.pt", map_location=self.device, weights_only=True
+        )
         named = dict(self.model.named_parameters())
         with torch.no_grad():
             for name, value in state["weights"].items():
                 named[name].copy_(value)
-        self.optimizer.load_state_dict(state["optimizer"])
+        self._optimizer.load_state_dict(state["optimizer"])
         self.step, self.tokens = state["step"], state["tokens"]
+        self.place = state["place"] if state["corpus"] == self.corpus else 0
 
 
-def batches(source: Iterator[FimExample], rows: int) -> Iterator[list[FimExample]]:
-    """Group examples of like length: sixteen batches are drawn, sorted and shuffled together."""
-    rng = random.Random(0)
-    while pool := list(islice(source, rows * 16)):
-        pool.sort(key=lambda example: len(example.ids))
-        groups = [pool[at : at + rows] for at in range(0, len(pool), rows)]
-        rng.shuffle(groups)
-        yield from groups
+class Schedule:
+    """Warm-up from where a run (re)starts, then constant; or a line down to zero."""
+
+    def __init__(self, first: int, warmup: int, anneal: int) -> None:
+        self._first, self._warmup, self._anneal = first, warmup, anneal
+
+    def scale(self, step: int) -> float:
+        """Return the factor on the learning rates before ``step``."""
+        done = step - self._first
+        if self._anneal:
+            return 1.0 - done / self._anneal
+        return min(1.0, (done + 1) / self._warmup)
+
+    def ended(self, step: int) -> bool:
+        """Whether the decay has reached zero."""
+        return bool(self._anneal) and step - self._first >= self._anneal
 
 
-def read_files(corpus: Path) -> list[SourceFile]:
-    """Read a corpus of JSON lines with ``path`` and ``text``."""
-    with corpus.open(encoding="utf-8") as lines:
-        return [SourceFile(row["path"], row["text"]) for row in map(json.loads, lines)]
+def train(
+    trainer: FimTrainer,
+    batches: Iterator[list[FimExample]],
+    schedule: Schedule,
+    folder: Path,
+    *,
+    seconds: float,
+    save_every: int,
+) -> None:
+    """Train until the schedule or the time ends; log each step to ``folder/loss.jsonl``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "recipe.json").write_text(json.dumps(asdict(trainer.recipe), indent=1) + "\n")
+    started = time.monotonic()
+    with (folder / "loss.jsonl").open("a", encoding="utf-8", buffering=1) as log:
+        for batch in batches:
+            loss = trainer.train_step(batch, schedule.scale(trainer.step))
+            spent = time.monotonic() - started
+            row = {"step": trainer.step, "tokens": trainer.tokens, "loss": round(loss, 4)}
+            log.write(json.dumps({**row, "seconds": round(spent, 1)}) + "\n")
+            over = spent >= seconds or schedule.ended(trainer.step)
+            if over or trainer.step % save_every == 0:
+                trainer.save(folder)
+            if over:
+                return
 
 
 def main() -> None:
     """Train, checkpoint and log; see ``--help``."""
+    options = _parse()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    recipe = Recipe(rows=options.rows, gradient_checkpoints=options.gradient_checkpoints)
+    tokenizer = CodeTokenizer.from_folder(options.base)
+    files = list(read_shards(options.corpus))
+    stream = ExampleStream(tokenizer, fim.FALCON, files, HoleMix(), recipe.seed)
+    model = build_model(options.base, tokenizer, recipe, device)
+    trainer = FimTrainer(model, sentinel_ids(tokenizer), recipe, device, options.corpus.name)
+    if (options.out / "state.pt").is_file():
+        trainer.resume(options.out)
+    elif options.start_from:
+        start_from(model, options.start_from)
+    train(
+        trainer,
+        drawn_ahead(batches_from(stream, recipe.rows, trainer.place)),
+        Schedule(trainer.step, recipe.warmup_steps, options.anneal),
+        options.out / "annealed" if options.anneal else options.out,
+        seconds=options.minutes * 60,
+        save_every=options.save_every,
+    )
+
+
+def _trainable(model: PeftModel) -> list[tuple[str, nn.Parameter]]:
+    return [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+
+
+def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--base", type=Path, required=True, help="folder of the base model")
-    parser.add_argument("--corpus", type=Path, required=True, help="JSON lines of path and text")
+    parser.add_argument("--corpus", type=Path, required=True, help="folder of shards")
     parser.add_argument("--out", type=Path, required=True, help="folder for checkpoints")
+    parser.add_argument("--start-from", type=Path, help="adapter to begin with")
     parser.add_argument("--minutes", type=float, default=60.0, help="wall-clock budget")
     parser.add_argument("--anneal", type=int, default=0, help="decay to zero over so many steps")
+    parser.add_argument("--rows", type=int, default=4, help="rows of a batch")
     parser.add_argument("--save-every", type=int, default=25, help="steps between checkpoints")
-    args = parser.parse_args()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    recipe = Recipe()
-    tokenizer = CodeTokenizer.from_folder(args.base)
-    args.out.mkdir(parents=True, exist_ok=True)
-    trainer = FimTrainer(
-        build_model(args.base, tokenizer, recipe, device), recipe, args.out, device
-    )
-    trainer.resume()
-    source = examples(tokenizer, fim.FALCON, read_files(args.corpus), HoleMix(), recipe.seed)
-    queue = islice(batches(source, recipe.rows), trainer.step, None)
-    started, first = time.monotonic(), trainer.step
-    (args.out / "recipe.json").write_text(json.dumps(asdict(recipe), indent=1))
-    with (args.out / "loss.jsonl").open("a", encoding="utf-8") as log:
-        for batch in queue:
-            done = trainer.step - first
-            scale = 1.0 - done / args.anneal if args.anneal else 1.0
-            loss = trainer.train_step(batch, scale)
-            row = {"step": trainer.step, "tokens": trainer.tokens, "loss": round(loss, 4)}
-            log.write(json.dumps({**row, "seconds": round(time.monotonic() - started, 1)}) + "\n")
-            log.flush()
-            over = time.monotonic() - started > args.minutes * 60
-            last = over or (args.anneal and done + 1 >= args.anneal)
-            if last or trainer.step % args.save_every == 0:
-                trainer.save()
-            if last:
-                break
+    parser.add_argument("--gradient-checkpoints", action="store_true", help="less memory, slower")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
