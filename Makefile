@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 NPM := npm --no-fund --no-audit --loglevel=error
 
 .DEFAULT_GOAL := help
-.PHONY: help install model node demo test check format vsix wheel bench clean
+.PHONY: help install model node demo test check format vsix wheel bench bench-infill clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -46,9 +46,12 @@ wheel: install ## build the Python wheel into server-wheel/
 vsix: node wheel ## build the installable VS Code extension, the server's wheel inside
 	$(NPM) run vsix
 
-bench: model ## measure latency and infilling; results go to benchmarks/results
+bench: bench-infill ## measure latency and infilling; results go to benchmarks/results
 	$(BIN)/python benchmarks/latency.py
-	$(BIN)/python benchmarks/infill.py
+
+bench-infill: model ## score the base and its adapter on problems and on unseen projects (an hour)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
+	$(BIN)/python benchmarks/infill.py --plot docs/images/infill.svg
 
 clean: ## remove what was built, not what was learned
 	rm -rf $(VENV) node_modules build dist server-wheel extension/out
