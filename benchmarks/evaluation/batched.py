@@ -24,7 +24,11 @@ from falcon_lsp.model.fim import FimFormat, Slot
 from falcon_lsp.model.tokenizer import CodeTokenizer
 from falcon_lsp.model.torch_engine import best_device, best_dtype
 
-COMMENTED = FimFormat("commented", (Slot.PREFIX,), ("<|endoftext|>", "<|im_end|>"))
+COMMENTED = FimFormat(
+    name="commented",
+    template=(Slot.SNIPPETS, Slot.COMMENT, Slot.PREFIX),
+    stop=("<|endoftext|>", "<|im_end|>"),
+)
 """Left to right, the path in a comment above: for a base that knows no infilling."""
 
 BATCH_TOKENS, BATCH_ROWS = 12_288, 32

@@ -11,6 +11,7 @@ import json
 import os
 import resource
 import sys
+import types
 from collections.abc import Callable
 from typing import Any
 
@@ -34,9 +35,10 @@ def main() -> None:
     for stream in (0, 1, 2):
         os.dup2(quiet, stream)
     code = compile(request["program"], "<program>", "exec")
+    module = sys.modules["program"] = types.ModuleType("program")
     _limit(request["cpu_seconds"], request["memory_bytes"], request["file_bytes"])
     sys.addaudithook(_guard(os.path.realpath(request["folder"])))
-    exec(code, {"__name__": "program"})
+    exec(code, vars(module))
     os.write(answer, request["secret"].encode())
 
 

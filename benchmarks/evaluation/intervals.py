@@ -29,8 +29,13 @@ class Ratio:
         return sum(self.over) / max(sum(self.under), 1e-12)
 
     def interval(self) -> tuple[float, float]:
-        """Return the 95 % interval: Wilson's when each item is a cluster of its own."""
-        if len(set(self.clusters)) == len(self.clusters):
+        """Return the 95 % interval.
+
+        Wilson's where each item is a cluster of its own, and where all outcomes are the same (no
+        resampling would say anything else); over clusters else.
+        """
+        alone = len(set(self.clusters)) == len(self.clusters)
+        if alone or sum(self.over) in (0, sum(self.under)):
             return wilson(sum(self.over), sum(self.under))
         return _percentiles(self._resampled(_resamples(self.clusters)))
 

@@ -72,7 +72,7 @@ class Results:
             "seconds": round(seconds, 1),
             "date": dt.datetime.now(dt.UTC).date().isoformat(),
             **about,
-            "measures": {name: _summary(ratio) for name, ratio in measures.items()},
+            "measures": {name: _stored(measured) for name, measured in measures.items()},
             "clusters": _packed(_numbered(one.clusters)),
         }
         self._save()
@@ -83,6 +83,9 @@ class Results:
         self._save()
 
     def _save(self) -> None:
+        for cell in (cell for cells in self.rows.values() for cell in cells.values()):
+            for name, stored in cell["measures"].items():
+                stored.update(_summary(ratio(cell, name)))
         self._content["differences"] = differences(self.rows)
         text = json.dumps(self._content, indent=1, ensure_ascii=False)
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,17 +119,20 @@ def ratio(cell: Mapping[str, Any], measure: str) -> Ratio:
 
 def machine(device: str) -> dict[str, Any]:
     """Return what a figure depends on besides model and data."""
-    import torch
-
-    name = torch.cuda.get_device_name() if device == "cuda" else _processor()
     return {
-        "processor": name,
+        "device": _graphics() if device == "cuda" else device,
+        "processor": _processor(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
-        "torch": torch.__version__,
-        "transformers": importlib.metadata.version("transformers"),
+        **{name: importlib.metadata.version(name) for name in ("torch", "transformers")},
     }
+
+
+def _graphics() -> str:
+    import torch
+
+    return str(torch.cuda.get_device_name())
 
 
 def _processor() -> str:
@@ -139,16 +145,16 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _summary(measured: Ratio) -> dict[str, Any]:
-    low, high = measured.interval()
+def _stored(measured: Ratio) -> dict[str, Any]:
+    """Return every item's outcome; what they stand over only where it is not one each."""
     plain = all(value == 1 for value in measured.under)
-    return {
-        "value": round(measured.value, 4),
-        "low": round(low, 4),
-        "high": round(high, 4),
-        "over": _packed(measured.over),
-        **({} if plain else {"under": _packed(measured.under)}),
-    }
+    under = {} if plain else {"under": _packed(measured.under)}
+    return _summary(measured) | {"over": _packed(measured.over)} | under
+
+
+def _summary(measured: Ratio) -> dict[str, float]:
+    low, high = measured.interval()
+    return {"value": round(measured.value, 4), "low": round(low, 4), "high": round(high, 4)}
 
 
 def _numbered(names: Sequence[str]) -> list[int]:

@@ -18,6 +18,8 @@ PLACES = 320
 """Cursors, and windows, each in a file of its own."""
 
 WINDOW_TOKENS, CONTEXT_TOKENS = 1_024, 300
+MAX_TOKENS = {"infilling": 64, "lines": 48, "humaneval": 384, "mbpp": 256}
+"""Longest answer, by task; for lines it is the product's."""
 SCRIPT = "main.py"
 HUMANEVAL_STOPS = ("\nclass", "\ndef", "\n#", "\n@", "\nif", "\nprint", "\nassert")
 MBPP_STOPS = ("\nclass", "\nassert", "\n@", '\n"""', "\nprint", "\nif", "\n#", "\n```")
@@ -52,7 +54,9 @@ class Subject:
 def infilling(subject: Subject) -> Measures:
     """Fill in single lines of HumanEval's solutions: tests pass, and the line is the same."""
     chosen = subject.some(problems.infilling())
-    questions = [Question(_prompt(problem), subject.fmt, max_tokens=64) for problem in chosen]
+    questions = [
+        Question(_prompt(problem), subject.fmt, MAX_TOKENS["infilling"]) for problem in chosen
+    ]
     answers = [generation.text for generation in subject.ask(questions)]
     exact = [
         text.rstrip() == problem.solution.rstrip()
@@ -65,21 +69,23 @@ def humaneval(subject: Subject) -> Measures:
     """Write HumanEval's functions."""
     chosen = subject.some(problems.humaneval())
     fmt = LEFT_TO_RIGHT[CHOSEN] if subject.fmt is FALCON else None
-    return _shares(chosen, {"pass@1": _write(subject, chosen, fmt, 384, HUMANEVAL_STOPS)})
+    return _shares(
+        chosen, {"pass@1": _write(subject, chosen, fmt, MAX_TOKENS["humaneval"], HUMANEVAL_STOPS)}
+    )
 
 
 def mbpp(subject: Subject) -> Measures:
     """Solve the test tasks of MBPP."""
     chosen = subject.some(problems.mbpp(problems.MBPP_TEST))
     fmt = LEFT_TO_RIGHT[CHOSEN] if subject.fmt is FALCON else None
-    return _shares(chosen, {"pass@1": _write(subject, chosen, fmt, 256, MBPP_STOPS)})
+    return _shares(chosen, {"pass@1": _write(subject, chosen, fmt, MAX_TOKENS["mbpp"], MBPP_STOPS)})
 
 
 def mbpp_validation(subject: Subject) -> Measures:
     """Solve the validation tasks of MBPP, asked in each way that may be chosen."""
     chosen = subject.some(problems.mbpp(problems.MBPP_VALIDATION))
     return _shares(chosen, {
-        f"pass@1, {name}": _write(subject, chosen, fmt, 256, MBPP_STOPS)
+        f"pass@1, {name}": _write(subject, chosen, fmt, MAX_TOKENS["mbpp"], MBPP_STOPS)
         for name, fmt in LEFT_TO_RIGHT.items()
     })  # fmt: skip
 
@@ -88,7 +94,9 @@ def rest_of_line(subject: Subject, *, development: bool = False) -> Measures:
     """Complete lines in files of never-train projects."""
     chosen = places.draw_places(subject.wheels, subject.limit or PLACES, development=development)
     prompts = [lines.prompt_at(place.request) for place in chosen]
-    generations = subject.ask([Question(prompt, subject.fmt) for prompt in prompts])
+    generations = subject.ask(
+        [Question(prompt, subject.fmt, MAX_TOKENS["lines"]) for prompt in prompts]
+    )
     projects = places.projects(subject.wheels)
     measured = [
         lines.measure(lines.answer(place, generation, projects[place.file.package]))
