@@ -31,6 +31,7 @@ HOMES = {
     "torch": ("model/", "learning/"),
     "transformers": ("model/", "learning/"),
     "peft": ("model/", "learning/"),
+    "onnxruntime": ("model/onnx_engine.py",),
     "chromadb": ("memory/long_term.py",),
     "sqlite3": ("memory/ledger",),
     "tree_sitter": ("completion/syntax.py",),

@@ -14,28 +14,31 @@ CORPUS = [
 ] * 4
 
 
-def build_tiny_model(folder: Path, seed: int = 0) -> Path:
-    """Write weights (safetensors) and ``tokenizer.json`` in FALCON's format; return ``folder``."""
+def build_tiny_model(folder: Path, seed: int = 0, **changes: object) -> Path:
+    """Write weights (safetensors) and ``tokenizer.json`` in FALCON's format; return ``folder``.
+
+    ``changes`` go into the configuration.
+    """
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
 
     folder.mkdir(parents=True, exist_ok=True)
     size = build_tiny_tokenizer(folder)
     torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=size,
-        hidden_size=64,
-        intermediate_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=2048,
-        tie_word_embeddings=True,
-        bos_token_id=None,
-        eos_token_id=None,
-        pad_token_id=None,
-    )
-    LlamaForCausalLM(config).save_pretrained(folder)
+    options: dict[str, object] = {
+        "vocab_size": size,
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 2048,
+        "tie_word_embeddings": True,
+        "bos_token_id": None,
+        "eos_token_id": None,
+        "pad_token_id": None,
+    }
+    LlamaForCausalLM(LlamaConfig(**options | changes)).save_pretrained(folder)
     return folder
 
 
@@ -55,3 +58,23 @@ def build_tiny_tokenizer(folder: Path) -> int:
     tokenizer.train_from_iterator(CORPUS, trainer)
     tokenizer.save(str(folder / "tokenizer.json"))
     return int(tokenizer.get_vocab_size())
+
+
+def train_nothing(base: Path, folder: Path, layers: list[int], seed: int) -> Path:
+    """Save a LoRA adapter with random weights, as PEFT writes it."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(seed)
+    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    config = LoraConfig(
+        r=4, lora_alpha=8, layers_to_transform=layers, task_type="CAUSAL_LM",
+        target_modules=["q_proj", "v_proj", "down_proj"],
+    )  # fmt: skip
+    peft = get_peft_model(model, config)
+    for name, parameter in peft.named_parameters():
+        if "lora_" in name:
+            torch.nn.init.normal_(parameter, std=0.2)
+    peft.save_pretrained(folder)
+    return folder

@@ -115,8 +115,10 @@ class Config:
         scope="machine",
     )
     engine: str = option(
-        "auto", "What runs the model; `fake` needs no weights and is for tests.",
-        choices=("auto", "torch", "fake"), scope="machine",
+        "auto", "What runs the model: `onnx` in eight bits on the processor, `torch` in full on a "
+        "GPU or the processor, `auto` what suits the machine; `fake` needs no weights and is for "
+        "tests.",
+        choices=("auto", "onnx", "torch", "fake"), scope="machine",
     )  # fmt: skip
     data_dir: str = option(
         "", "Folder for the ledger, the memory and adapters; empty: the platform's own.",

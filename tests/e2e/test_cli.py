@@ -139,7 +139,7 @@ USER_ERRORS = {
     ("status", "--set", "colour=red"): "there is no option colour",
     ("status", "--set", "completion.deadlineMs=soon"): "must be of type int",
     ("status", "--set", "completion.deadlineMs=3"): "must lie between 50 and 30000",
-    ("status", "--set", "engine=steam"): "must be one of auto, torch, fake",
+    ("status", "--set", "engine=steam"): "must be one of auto, onnx, torch, fake",
     ("serve", "--tcp", "here"): "write HOST:PORT",
     ("serve", "--tcp", "127.0.0.1:65536"): "write HOST:PORT",
     ("serve", "--ws", "127.0.0.1:http"): "write HOST:PORT",

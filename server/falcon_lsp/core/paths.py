@@ -66,6 +66,11 @@ class Store:
         """The folder of converted models."""
         return self.cache / "models"
 
+    @property
+    def quantised(self) -> Path:
+        """The folder of quantised weights."""
+        return self.cache / "quantised"
+
 
 def private_folder(path: Path) -> Path:
     """Create ``path`` readable by its owner only, and return it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
 
 import numpy as np
 
@@ -14,39 +13,30 @@ from falcon_lsp.core.types import Prompt
 from falcon_lsp.model import fim
 from falcon_lsp.model.decoding import Answer, Logits, Pieces, choose, split_for_healing
 from falcon_lsp.model.engine import EngineError, Generation, GenerationParams
+from falcon_lsp.model.sequences import CachedSequence, CausalModel, KeptSequences
 from falcon_lsp.model.tokenizer import CodeTokenizer
 
 CHUNK = 256
 """Tokens prefilled between two looks at the cancellation token."""
 
 
-class CausalModel(Protocol):
-    """A network with a key-value cache."""
-
-    @property
-    def context_length(self) -> int:
-        """Most tokens that the cache may hold."""
-
-    def feed(self, ids: Sequence[int]) -> Logits:
-        """Append ``ids`` to the cache; return the logits ``(V,)`` of what follows."""
-
-    def truncate(self, length: int) -> None:
-        """Forget all but the first ``length`` tokens of the cache."""
-
-
 class Generator:
-    """Answers prompts, reusing the cache for what a prompt has in common with the one before."""
+    """Answers prompts, reusing the caches for what a prompt has in common with earlier ones."""
 
     def __init__(self, model: CausalModel, tokenizer: CodeTokenizer, fmt: fim.FimFormat) -> None:
         self._model, self._tokenizer, self._fmt = model, tokenizer, fmt
         self._pieces = Pieces(tokenizer.pieces)
         self._stops = {tokenizer.vocabulary.get(stop) for stop in fmt.stop}
-        self._cached: list[int] = []
+        self._sequences = KeptSequences(model)
 
     def reset(self) -> None:
-        """Forget the cache, for example because the weights have changed."""
-        self._cached = []
-        self._model.truncate(0)
+        """Forget all caches, for example because the weights have changed."""
+        self._sequences.reset()
+
+    def replace(self, model: CausalModel) -> None:
+        """Go on with another network and nothing cached."""
+        self._model = model
+        self._sequences = KeptSequences(model)
 
     def generate(
         self, prompt: Prompt, params: GenerationParams, token: CancellationToken
@@ -57,15 +47,16 @@ class Generator:
         """
         started = time.perf_counter()
         ids, dropped = self._encode(prompt, params.max_tokens)
-        cached = self._keep_common(ids)
+        sequence = self._sequences.resume(ids)
+        cached = len(sequence)
         answer = Answer(prompt.prefix, dropped, params.single_line)
         sampled: list[int] = []
         logprobs: list[float] = []
         prefilled = started
         try:
-            logits = self._prefill(ids, token)
+            logits = self._prefill(sequence, ids, token)
             prefilled = time.perf_counter()
-            finish = self._decode(logits, params, token, answer, sampled, logprobs)
+            finish = self._decode(sequence, logits, params, token, answer, sampled, logprobs)
         except DeadlineExceeded:
             finish = "deadline"
         ended = time.perf_counter()
@@ -94,25 +85,18 @@ class Generator:
             )
         return ids, dropped
 
-    def _keep_common(self, ids: Sequence[int]) -> int:
-        """Cut the cache to what it shares with ``ids``; at least one token stays to be fed."""
-        pairs = zip(self._cached, ids[:-1], strict=False)
-        common = next((at for at, (old, new) in enumerate(pairs) if old != new), None)
-        if common is None:
-            common = min(len(self._cached), len(ids) - 1)
-        self._model.truncate(common)
-        del self._cached[common:]
-        return common
-
-    def _prefill(self, ids: Sequence[int], token: CancellationToken) -> Logits:
+    def _prefill(
+        self, sequence: CachedSequence, ids: Sequence[int], token: CancellationToken
+    ) -> Logits:
         while True:
             token.check()
-            logits = self._feed(ids[len(self._cached) :][:CHUNK])
-            if len(self._cached) == len(ids):
+            logits = sequence.feed(ids[len(sequence) :][:CHUNK])
+            if len(sequence) == len(ids):
                 return logits
 
     def _decode(
         self,
+        sequence: CachedSequence,
         logits: Logits,
         params: GenerationParams,
         token: CancellationToken,
@@ -135,19 +119,10 @@ class Generator:
                 return "line"
             if len(sampled) >= params.max_tokens:
                 return "length"
-            logits = self._feed([chosen])
+            logits = sequence.feed([chosen])
 
     def _piece(self, token_id: int) -> bytes | None:
         """Return a token's bytes; None for marks and stop tokens: the model has ended."""
         pieces = self._tokenizer.pieces
         known = token_id < len(pieces) and token_id not in self._stops
         return pieces[token_id] if known else None
-
-    def _feed(self, ids: Sequence[int]) -> Logits:
-        try:
-            logits = self._model.feed(ids)
-        except BaseException:
-            self.reset()
-            raise
-        self._cached += ids
-        return logits

@@ -1,14 +1,18 @@
 """From the setting ``falcon.model`` to an engine: find the weights, check them, load them.
 
-Importing this module is cheap: torch is imported when an engine is made.
+Importing this module is cheap: what computes is imported when an engine is made.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import math
+import platform
 import re
+import shutil
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +26,8 @@ from falcon_lsp.model import assets, fim
 from falcon_lsp.model.engine import Engine, EngineError, Progress
 from falcon_lsp.model.fake import FakeEngine
 from falcon_lsp.model.tokenizer import CodeTokenizer
+
+logger = logging.getLogger(__name__)
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
 _PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
@@ -90,9 +96,7 @@ def load_engine(config: Config, store: Store, progress: Progress) -> Engine:
     files = resolve_model(config, store, progress)
     progress("Loading the model", 0.95)
     try:
-        from falcon_lsp.model.torch_engine import TorchEngine
-
-        return TorchEngine(files)
+        return _start(config, store, files)
     except ImportError as error:
         raise EngineError(f"{error.name} is missing: install falcon-lsp again.") from error
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
@@ -100,6 +104,35 @@ def load_engine(config: Config, store: Store, progress: Progress) -> Engine:
             f"{files.model_id} cannot be loaded ({type(error).__name__}): choose another model in "
             "falcon.model."
         ) from error
+
+
+def _start(config: Config, store: Store, files: ModelFiles) -> Engine:
+    """Load ``files`` with the engine that is asked for, or with the one that suits the machine."""
+    if config.engine == "onnx" or (config.engine == "auto" and not _has_gpu()):
+        try:
+            from falcon_lsp.model.onnx_engine import OnnxEngine
+
+            return OnnxEngine(files, store.quantised)
+        except (ImportError, EngineError) as error:
+            if config.engine == "onnx":
+                raise
+            logger.info("%s goes to PyTorch: %s", files.model_id, error)
+    from falcon_lsp.model.torch_engine import TorchEngine
+
+    return TorchEngine(files)
+
+
+def _has_gpu() -> bool:
+    """Return whether PyTorch can compute elsewhere than on the processor.
+
+    Where no sign of a device is found, the seconds that importing PyTorch takes are saved.
+    """
+    apple = sys.platform == "darwin" and platform.machine() == "arm64"
+    if not apple and shutil.which("nvidia-smi") is None:
+        return False
+    from falcon_lsp.model.torch_engine import best_device
+
+    return best_device() != "cpu"
 
 
 def _local_folder(model: str) -> Path | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import copy
 import logging
-import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,14 +14,11 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, DynamicCache
 from transformers.utils.logging import disable_progress_bar
 
-from falcon_lsp.core.cancellation import CancellationToken
-from falcon_lsp.core.types import Prompt
 from falcon_lsp.model import merge
 from falcon_lsp.model.decoding import Logits
-from falcon_lsp.model.engine import EngineError, Generation, GenerationParams
-from falcon_lsp.model.generation import Generator
+from falcon_lsp.model.engine import EngineError
 from falcon_lsp.model.loader import ModelFiles
-from falcon_lsp.model.tokenizer import CodeTokenizer
+from falcon_lsp.model.serving import ServedModel
 
 logger = logging.getLogger(__name__)
 
@@ -60,12 +57,26 @@ class TorchModel:
 
     def feed(self, ids: Sequence[int]) -> Logits:
         """Append ``ids`` to the cache; return the logits ``(V,)`` of what follows, in fp32."""
+        logits: Logits = self._run(ids, 1)[-1]
+        return logits
+
+    def feed_each(self, ids: Sequence[int]) -> Logits:
+        """Append ``ids`` to the cache; return the logits ``(n, V)`` of what follows each."""
+        return self._run(ids, len(ids))
+
+    def fork(self) -> TorchModel:
+        """Return an empty sequence over the same weights."""
+        other = copy.copy(self)
+        other.truncate(0)
+        return other
+
+    def _run(self, ids: Sequence[int], rows: int) -> Logits:
         batch = torch.tensor([ids], device=self._device)
         with torch.inference_mode():
             output = self._model(
-                input_ids=batch, past_key_values=self._cache, use_cache=True, logits_to_keep=1
+                input_ids=batch, past_key_values=self._cache, use_cache=True, logits_to_keep=rows
             )
-        logits: Logits = output.logits[0, -1].float().cpu().numpy().astype(np.float32, copy=False)
+        logits: Logits = output.logits[0].float().cpu().numpy().astype(np.float32, copy=False)
         return logits
 
     def truncate(self, length: int) -> None:
@@ -89,7 +100,7 @@ class TorchModel:
                 self._parameters[name].copy_(value)
 
 
-class TorchEngine:
+class TorchEngine(ServedModel[TorchModel]):
     """Serves one model. `load_adapter` may be called from another thread than `generate`."""
 
     def __init__(
@@ -105,25 +116,12 @@ class TorchEngine:
         device = best_device() if device == "auto" else device
         dtype = dtype or best_dtype(device)
         started = time.perf_counter()
-        self._model = TorchModel(files.folder, device, dtype)
-        tokenizer = CodeTokenizer.from_folder(files.folder)
-        self._generator = Generator(self._model, tokenizer, files.fim)
+        super().__init__(files, TorchModel(files.folder, device, dtype))
         self._base = merge.BaseWeights(files.folder)
         self._dtype = dtype
         self._merged: frozenset[str] = frozenset()
-        self._serving = threading.Lock()
-        self.model_id = files.model_id
-        self.base_sha256 = files.sha256
-        self.adapter_id = "base"
         seconds = time.perf_counter() - started
         logger.info("loaded %s on %s as %s in %.1f s", files.model_id, device, dtype, seconds)
-
-    def generate(
-        self, prompt: Prompt, params: GenerationParams, token: CancellationToken
-    ) -> Generation:
-        """Fill in the middle of ``prompt``; see `falcon_lsp.model.engine.Engine`."""
-        with self._serving:
-            return self._generator.generate(prompt, params, token)
 
     def load_adapter(self, adapter: Path | None, adapter_id: str) -> None:
         """Merge the adapter in a verified folder into the base's weights (None: the base again).

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model
+from peft import PeftModel
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
@@ -18,7 +18,7 @@ from falcon_lsp.model.engine import EngineError, Generation, GenerationParams
 from falcon_lsp.model.loader import ModelFiles
 from falcon_lsp.model.tokenizer import CodeTokenizer
 from falcon_lsp.model.torch_engine import TorchEngine
-from tiny_model import build_tiny_model
+from tiny_model import build_tiny_model, train_nothing
 
 PROMPT = Prompt(
     "a.py", "import os\n\ndef add(a, b):\n    ret", "\n\nprint(add)\n", (Snippet("b.py", "x = 1"),)
@@ -35,22 +35,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> ModelFiles:
 @pytest.fixture(scope="module")
 def adapter(files: ModelFiles, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train_nothing(files.folder, tmp_path_factory.mktemp("adapter"), layers=[1], seed=1)
-
-
-def train_nothing(base: Path, folder: Path, layers: list[int], seed: int) -> Path:
-    """Save a LoRA adapter with random weights, as PEFT writes it."""
-    torch.manual_seed(seed)
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
-    config = LoraConfig(
-        r=4, lora_alpha=8, layers_to_transform=layers, task_type="CAUSAL_LM",
-        target_modules=["q_proj", "v_proj", "down_proj"],
-    )  # fmt: skip
-    peft = get_peft_model(model, config)
-    for name, parameter in peft.named_parameters():
-        if "lora_" in name:
-            torch.nn.init.normal_(parameter, std=0.2)
-    peft.save_pretrained(folder)
-    return folder
 
 
 def engine(files: ModelFiles) -> TorchEngine:
