@@ -92,6 +92,10 @@ class LearningOptions:
     """The background trainer."""
 
     enable: bool = option(True, "Train in the background from recorded feedback.")
+    instant: bool = option(
+        True, "Let feedback change the very next suggestions: what was rejected, what is recalled, "
+        "when to stay quiet. Off: the server behaves as if it had never been told anything.",
+    )  # fmt: skip
     batch_episodes: int = option(
         32, "Finished episodes that make one training update.", low=2, high=4096
     )

@@ -120,7 +120,15 @@ class Application:
 
     def recall(self, *question: Any) -> Sequence[Snippet]:
         """Ask long-term memory (`MemoryService.recall`); nothing before it is open."""
-        return self.memory.recall(*question) if self.memory is not None else ()
+        if self.memory is None or not self.config.learning.instant:
+            return ()
+        return self.memory.recall(*question)
+
+    def observe(self, events: Sequence[Event]) -> None:
+        """Let ``events`` change what is suggested next, unless that is switched off."""
+        if self.config.learning.instant:
+            for event in events:
+                self.short_term.observe(event)
 
     def touched(self) -> None:
         """Note that the developer is typing: training waits for a quiet moment."""
@@ -146,7 +154,8 @@ class Application:
     def _open_memory(self) -> None:
         assert self.memory is not None  # noqa: S101 - set by `start` before this is submitted
         self.memory.open()
-        self.short_term.restore(self.memory.recent_episodes(limit=500))
+        if self.config.learning.instant:
+            self.short_term.restore(self.memory.recent_episodes(limit=500))
 
     def _record(self, events: tuple[Event, ...]) -> bool:
         self._opened.wait()

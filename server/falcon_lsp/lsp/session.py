@@ -219,8 +219,7 @@ class Session:
     def _record(self, events: Sequence[Event]) -> Future[bool] | None:
         """Hand on what is worth recording, if anything is; nothing waits for the disk."""
         telling = self.drafts.pass_on(events)
-        for event in telling:
-            self.app.short_term.observe(event)
+        self.app.observe(telling)
         return self.app.record(telling) if telling else None
 
     def _check_later(self, uri: str, delay: float) -> None:
