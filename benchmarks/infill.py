@@ -16,6 +16,7 @@ from evaluation import places, problems
 from evaluation.agreement import agreement
 from evaluation.batched import COMMENTED, BatchedModel
 from evaluation.results import Cell, Results, machine
+from evaluation.served import ServedModel
 from evaluation.tasks import CHOSEN, PLACES, TASKS, Subject
 from falcon_lsp.core.paths import Store, sha256_file
 from falcon_lsp.model import assets
@@ -79,6 +80,11 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--limit", type=int, default=0, help="items per task (default: all)")
     parser.add_argument("--base", type=Path, help="folder of the raw base (default: prepared)")
     parser.add_argument("--device", default="auto", help="cpu, cuda or mps (default: the fastest)")
+    parser.add_argument(
+        "--served",
+        action="store_true",
+        help="ask the product's engine in eight bits: tasks infilling, lines and bytes only",
+    )
     parser.add_argument("--out", type=Path, default=HERE / "results" / "infill.json")
     parser.add_argument(
         "--agreement",
@@ -113,14 +119,22 @@ def score(row: Row, arguments: argparse.Namespace, results: Results, wheels: Pat
     cells = [cell for cell in cells if not results.has(cell)]
     if not cells:
         return
-    model = BatchedModel(arguments.base or find_raw_base(), row.adapter, arguments.device)
+    base = arguments.base or find_raw_base()
+    model = (
+        ServedModel(base, row.adapter)
+        if arguments.served
+        else BatchedModel(base, row.adapter, arguments.device)
+    )
     subject = Subject(model, FALCON if row.adapter else COMMENTED, wheels, arguments.limit)
     for cell in cells:
         print(f"{cell.row}: {cell.task}", flush=True)
         started = time.perf_counter()
         measures = TASKS[cell.task](subject)
         seconds = time.perf_counter() - started
-        about = {"machine": machine(model.device), "command": command(cell)}
+        about = {
+            "machine": machine(model.device),
+            "command": command(cell) + " --served" * arguments.served,
+        }
         results.add(cell, measures, seconds, about)
         for name, ratio in measures.items():
             low, high = ratio.interval()

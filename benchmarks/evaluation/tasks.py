@@ -6,13 +6,15 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from evaluation import execution, lines, places, problems
-from evaluation.batched import BatchedModel, Question
+from evaluation.batched import Progress, Question
 from evaluation.intervals import Ratio
 from falcon_lsp.core.types import CompletionRequest, Prompt
 from falcon_lsp.model.engine import Generation
 from falcon_lsp.model.fim import FALCON, FimFormat
+from falcon_lsp.model.tokenizer import CodeTokenizer
 
 PLACES = 320
 """Cursors, and windows, each in a file of its own."""
@@ -30,11 +32,29 @@ CHOSEN = "plain text"
 Measures = dict[str, Ratio]
 
 
+class ScoredModel(Protocol):
+    """What tasks ask of a model: `BatchedModel`, or `ServedModel` as users get it."""
+
+    tokenizer: CodeTokenizer
+
+    def generate(self, questions: Sequence[Question], progress: Progress) -> list[Generation]:
+        """Answer every question, greedily, in their order."""
+
+    def log_likelihood(self, ids: Sequence[int], scored: int) -> float:
+        """Return the summed natural log-probability of the last ``scored`` tokens of ``ids``."""
+
+    def byte_count(self, ids: Sequence[int]) -> int:
+        """Return how many bytes of UTF-8 the tokens ``ids`` stand for."""
+
+    def encode(self, prompt: Prompt, fmt: FimFormat | None) -> list[int]:
+        """Return the token ids of a prompt; without a format, of its prefix alone."""
+
+
 @dataclass(frozen=True)
 class Subject:
     """What a task needs: the model of one row, how it is asked, and where wheels are kept."""
 
-    model: BatchedModel
+    model: ScoredModel
     fmt: FimFormat
     wheels: Path
     limit: int
