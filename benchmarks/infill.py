@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation import places, problems
+from evaluation import overlap, places, problems
 from evaluation.agreement import agreement
 from evaluation.batched import COMMENTED, BatchedModel
 from evaluation.results import Cell, Results, machine
@@ -54,6 +54,9 @@ def main() -> None:
         base = arguments.base or find_raw_base()
         results.note("agreement", agreement(base, adapter, store / "wheels", arguments.agreement))
     describe(results, store / "wheels")
+    if arguments.corpus:
+        drawn = places.draw_places(store / "wheels", PLACES)
+        results.note("overlap", overlap.describe(drawn, arguments.corpus, results.rows))
     if arguments.plot:
         from evaluation.plot import draw
 
@@ -92,6 +95,13 @@ def parse_arguments() -> argparse.Namespace:
         default=0,
         metavar="N",
         help="compare batches with the product's engine at N places",
+    )
+    parser.add_argument(
+        "--corpus",
+        action="append",
+        type=Path,
+        metavar="FOLDER",
+        help="a corpus that was trained on: also score the places of which it holds nothing",
     )
     parser.add_argument(
         "--plot",
