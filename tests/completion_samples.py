@@ -7,6 +7,7 @@ from pathlib import Path
 
 from falcon_lsp.core.cancellation import CancellationToken, DeadlineExceeded
 from falcon_lsp.core.types import CompletionRequest, Prompt, Snippet
+from falcon_lsp.model.drafts import NO_SOURCES, Sources
 from falcon_lsp.model.engine import Generation, GenerationParams
 
 CURSOR = "\u2038"
@@ -51,19 +52,28 @@ class StubEngine:
         *texts: str,
         logprob: float = -0.1,
         finish: str = "stop",
+        copy_logprob: float = -0.1,
         on_token: Callable[[int, CancellationToken], None] = lambda _count, _token: None,
     ) -> None:
         self._texts = texts
         self._logprob = logprob
         self._finish = finish
+        self._copy_logprob = copy_logprob
         self._on_token = on_token
         self.prompts: list[Prompt] = []
         self.params: list[GenerationParams] = []
+        self.sources: list[Sources] = []
+        self.scored: list[str] = []
         self.said = 0
 
     def generate(
-        self, prompt: Prompt, params: GenerationParams, token: CancellationToken
+        self,
+        prompt: Prompt,
+        params: GenerationParams,
+        token: CancellationToken,
+        sources: Sources = NO_SOURCES,
     ) -> Generation:
+        self.sources.append(sources)
         text = self._texts[min(len(self.prompts), len(self._texts) - 1)]
         self.prompts.append(prompt)
         self.params.append(params)
@@ -75,6 +85,10 @@ class StubEngine:
                 return self._generation(text[:count], "deadline")
             self.said += 1
         return self._generation(text, self._finish)
+
+    def score(self, prompt: Prompt, text: str, token: CancellationToken) -> tuple[float, ...]:
+        self.scored.append(text)
+        return (self._copy_logprob,) * (len(text) + 1)
 
     def _generation(self, text: str, finish: str) -> Generation:
         ids, logprobs = tuple(map(ord, text)), (self._logprob,) * len(text)

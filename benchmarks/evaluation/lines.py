@@ -19,6 +19,7 @@ from falcon_lsp.completion.candidates import (
     Rejection,
     copy_candidate,
     from_generation,
+    sources_at,
 )
 from falcon_lsp.completion.prompt import build_prompt
 from falcon_lsp.config import Config
@@ -42,7 +43,7 @@ class Answers:
 
 def prompt_at(request: CompletionRequest) -> Prompt:
     """Return the product's prompt when no other document is open and nothing is remembered."""
-    snippets = context.gather(request, OPTIONS.context, edits=(), recalled=(), documents=())
+    snippets = context.gather(request, OPTIONS.context, context.Surroundings())
     return build_prompt(request, snippets, OPTIONS.context)
 
 
@@ -50,7 +51,7 @@ def answer(place: Place, generation: Generation, project: Sequence[File]) -> Ans
     """Choose between the model's answer and a copy as the completion service does."""
     request = place.request
     model = from_generation(generation, "", "")
-    copy = copy_candidate(request, _others(place.file, project))
+    copy = copy_candidate(request, sources_at(request, _others(place.file, project)))
     candidates = [each for each in (model, copy) if each is not None and each.text.strip()]
     refined = [
         outcome

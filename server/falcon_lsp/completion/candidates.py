@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from falcon_lsp.core.types import CompletionRequest
+from falcon_lsp.model.drafts import Sources
 from falcon_lsp.model.engine import Generation
 
 MIN_MATCH: Final = 16
 """Shortest context, in characters, that a copy must share with the text before the cursor."""
-
-MAX_MATCH: Final = 256
-MAX_PLACES: Final = 64
-"""How far a match is measured, and how many places of one text are looked at (nearest first)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,48 +60,22 @@ def from_generation(generation: Generation, model_id: str, adapter_id: str) -> C
     )
 
 
-def copy_candidate(request: CompletionRequest, others: Sequence[str]) -> Candidate | None:
+def sources_at(request: CompletionRequest, others: Sequence[str]) -> Sources:
+    """Return what may be copied from: the file itself, then ``others``, most relevant first."""
+    return Sources((request.prefix, request.suffix, *others))
+
+
+def copy_candidate(request: CompletionRequest, sources: Sources) -> Candidate | None:
     """Return the rest of the line after the longest match of the text before the cursor.
 
-    Looks in the file itself and in ``others``, most relevant first; of equally long matches the
-    first found wins, and inside one text the one nearest to its end (to the cursor, in the file
-    itself). None where nothing of `MIN_MATCH` characters matches or a line ends there.
+    None where nothing of `MIN_MATCH` characters matches, or where the line ends behind it.
     """
     prefix = request.prefix
-    key = prefix[-MIN_MATCH:]
-    if sum(map(str.isalnum, key)) < MIN_MATCH // 3:
+    if sum(map(str.isalnum, prefix[-MIN_MATCH:])) < MIN_MATCH // 3:
         return None
-    best: Candidate | None = None
-    for text in (prefix, request.suffix, *others):
-        for end in _ends(text, key, exclude_tail=text is prefix):
-            continuation = _rest_of_line(text, end)
-            matched = _common_tail(prefix, text[:end])
-            if continuation.strip() and (best is None or matched > best.matched):
-                best = Candidate(continuation, "copy", matched=matched)
-    return best
+    match = sources.follow(prefix, MIN_MATCH, usable=lambda text: _rest_of_line(text).strip())
+    return Candidate(_rest_of_line(match.text), "copy", matched=match.matched) if match else None
 
 
-def _ends(text: str, key: str, *, exclude_tail: bool) -> Iterator[int]:
-    stop = len(text) - 1 if exclude_tail else len(text)
-    for _ in range(MAX_PLACES):
-        found = text.rfind(key, 0, stop)
-        if found < 0:
-            return
-        yield found + len(key)
-        stop = found + len(key) - 1
-
-
-def _rest_of_line(text: str, start: int) -> str:
-    end = text.find("\n", start)
-    return text[start : len(text) if end < 0 else end].rstrip("\r")
-
-
-def _common_tail(left: str, right: str) -> int:
-    """Return how many characters both end with, at most `MAX_MATCH`."""
-    left, right = left[-MAX_MATCH:], right[-MAX_MATCH:]
-    count = 0
-    for ours, theirs in zip(reversed(left), reversed(right), strict=False):
-        if ours != theirs:
-            break
-        count += 1
-    return count
+def _rest_of_line(text: str) -> str:
+    return text.partition("\n")[0].rstrip("\r")

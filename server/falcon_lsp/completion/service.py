@@ -15,6 +15,7 @@ from falcon_lsp.completion.candidates import (
     Rejection,
     copy_candidate,
     from_generation,
+    sources_at,
 )
 from falcon_lsp.completion.prompter import Prompter
 from falcon_lsp.completion.sources import LongTerm, OpenDocuments, ShortTerm
@@ -22,6 +23,7 @@ from falcon_lsp.completion.syntax import open_block
 from falcon_lsp.config import Config
 from falcon_lsp.core.cancellation import CancellationToken, Cancelled, DeadlineExceeded
 from falcon_lsp.core.types import CompletionRequest, Prompt, Suggestion, new_id
+from falcon_lsp.model.drafts import Sources
 from falcon_lsp.model.engine import Engine, EngineError, GenerationParams
 
 logger = logging.getLogger(__name__)
@@ -98,7 +100,8 @@ class CompletionService:
             sampled = self._sample(request, prompt, config, token)
             laps.lap("engine")
             _stop_if_cancelled(token)
-            refined = [self._refine(each, request) for each in (sampled, self._copy(request))]
+            copied = self._copy(request, prompt)
+            refined = [self._refine(each, request) for each in (sampled, copied)]
             laps.lap("filters")
             _stop_if_cancelled(token)
         except Cancelled:
@@ -137,7 +140,7 @@ class CompletionService:
         params = GenerationParams(config.completion.max_tokens, single_line=not multiline)
         adapter_id = engine.adapter_id
         try:
-            generation = engine.generate(prompt, params, token)
+            generation = engine.generate(prompt, params, token, self._sources(request, prompt))
         except Cancelled:
             raise
         except DeadlineExceeded:
@@ -153,9 +156,15 @@ class CompletionService:
             return from_generation(generation, engine.model_id, adapter_id)
         return Rejection("timed out" if generation.finish == "deadline" else "nothing to add")
 
-    def _copy(self, request: CompletionRequest) -> Candidate | Rejection:
-        others = [document.text for document in self._prompter.others(request)]
-        return copy_candidate(request, others) or Rejection("nothing to copy")
+    def _copy(self, request: CompletionRequest, prompt: Prompt) -> Candidate | Rejection:
+        sources = self._sources(request, prompt)
+        return copy_candidate(request, sources) or Rejection("nothing to copy")
+
+    def _sources(self, request: CompletionRequest, prompt: Prompt) -> Sources:
+        """Return what may be copied from: the file, what memory recalled, other open files."""
+        documents = [document.text for document in self._prompter.others(request)]
+        snippets = [snippet.text for snippet in reversed(prompt.snippets)]
+        return sources_at(request, [*snippets, *documents])
 
     def _refine(
         self, candidate: Candidate | Rejection, request: CompletionRequest

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import bisect
 import enum
+import itertools
+import operator
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from falcon_lsp.core.types import TextEdit
@@ -100,6 +103,12 @@ class TextSnapshot:
             text = text[: edit.start] + edit.new_text + text[edit.end :]
             starts = _updated_starts(starts, edit, text)
         return TextSnapshot(self.uri, self.language, version, text, starts)
+
+
+def count_common(left: Iterable[object], right: Iterable[object]) -> int:
+    """Return how many of the first items are equal in both."""
+    pairs = map(operator.eq, left, right)
+    return sum(1 for _ in itertools.takewhile(bool, pairs))
 
 
 def import_lines(text: str) -> list[str]:

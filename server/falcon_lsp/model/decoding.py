@@ -75,6 +75,7 @@ class Answer:
     """
 
     def __init__(self, prefix: str, dropped: str, single_line: bool) -> None:
+        self._prefix = prefix
         self._dropped = dropped.encode("utf-8", "replace")
         self._bytes = b""
         self._single_line = single_line
@@ -89,6 +90,11 @@ class Answer:
         """Append a token's bytes; return whether the line has ended."""
         self._bytes += piece
         return self._single_line and self._line_end() >= 0
+
+    @property
+    def in_place(self) -> str:
+        """The text before the cursor and the answer so far."""
+        return self._prefix + self.text
 
     @property
     def text(self) -> str:
@@ -117,6 +123,11 @@ def choose(
     if temperature > 0:
         scores = scores / temperature + rng.gumbel(size=len(scores))
     token = int(candidates[np.argmax(scores)])
-    top = float(logits.max())
-    spread = float(np.log(np.exp(logits - top, dtype=np.float64).sum()))
-    return token, float(logits[token]) - top - spread
+    return token, float(logprobs(logits)[token])
+
+
+def logprobs(logits: Logits) -> NDArray[np.float64]:
+    """Return the natural log-probabilities, of the same shape ``(..., V)``."""
+    shifted = (logits - logits.max(-1, keepdims=True)).astype(np.float64)
+    found: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    return found

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.types import Prompt
+from falcon_lsp.model.drafts import NO_SOURCES, Sources
 
 Progress = Callable[[str, float], None]
 """Called with a short message and a share done, from 0.0 to 1.0."""
@@ -20,12 +21,17 @@ class EngineError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class GenerationParams:
-    """Bounds on one generation; ``temperature`` 0 is greedy."""
+    """Bounds on one generation; ``temperature`` 0 is greedy.
+
+    ``stop`` is called, on the engine's thread, with the text said so far after each token: True
+    ends the generation there (``finish="block"``).
+    """
 
     max_tokens: int = 48
     single_line: bool = True
     temperature: float = 0.0
     seed: int = 0
+    stop: Callable[[str], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +41,11 @@ class Generation:
     A mark with which the model ended its answer was sampled too and is the last of them.
 
     ``text`` starts exactly at the cursor. ``finish`` is ``stop`` (the model ended), ``line`` (the
-    line ended), ``length`` or ``deadline`` (cut short). ``healed_chars`` counts the characters
-    before the cursor that the first tokens spell again (token healing). ``cached_tokens`` of the
-    ``prompt_tokens`` came from the cache of an earlier request.
+    line ended), ``block`` (`GenerationParams.stop` said so), ``length`` or ``deadline`` (cut
+    short). ``healed_chars`` counts the characters before the cursor that the first tokens spell
+    again (token healing). ``cached_tokens`` of the ``prompt_tokens`` came from the cache of an
+    earlier request. The answer took ``passes`` through the network, the last of the prompt's
+    included; ``accepted`` of its tokens had been drafted.
     """
 
     text: str
@@ -49,6 +57,9 @@ class Generation:
     cached_tokens: int = 0
     prefill_ms: float = 0.0
     decode_ms: float = 0.0
+    passes: int = 0
+    drafted: int = 0
+    accepted: int = 0
 
 
 class Engine(Protocol):
@@ -67,12 +78,32 @@ class Engine(Protocol):
         """Name of the learned adapter in use; ``base`` when there is none."""
 
     def generate(
-        self, prompt: Prompt, params: GenerationParams, token: CancellationToken
+        self,
+        prompt: Prompt,
+        params: GenerationParams,
+        token: CancellationToken,
+        sources: Sources = NO_SOURCES,
     ) -> Generation:
         """Fill in the middle of ``prompt``.
 
-        Raises `Cancelled` between two tokens; at the deadline it returns what it has, with
+        From ``sources`` the engine may draft what comes next, since it checks several tokens
+        faster than it says them; what is answered does not depend on it.
+
+        Raises `Cancelled` between two passes; at the deadline it returns what it has, with
         ``finish="deadline"``.
+        """
+
+    def score(self, prompt: Prompt, text: str, token: CancellationToken) -> tuple[float, ...]:
+        """Return the natural log-probabilities of the tokens that spell ``text`` as the answer.
+
+        The last one is that of ending there, with the line or for good. Tokens that only spell
+        healed characters again are left out. Raises `Cancelled` or `DeadlineExceeded`.
+        """
+
+    def prefill(self, prompt: Prompt, token: CancellationToken) -> None:
+        """Read ``prompt`` ahead, so that generating from it, or from one that goes on, is sooner.
+
+        Reads in small pieces and raises `Cancelled` between two of them; what was read stays.
         """
 
     def load_adapter(self, adapter: Path | None, adapter_id: str) -> None:

@@ -11,10 +11,13 @@ from itertools import count
 from pathlib import Path
 
 from falcon_lsp.core.cancellation import CancellationToken, DeadlineExceeded
+from falcon_lsp.core.text import count_common
 from falcon_lsp.core.types import Prompt
+from falcon_lsp.model.drafts import NO_SOURCES, Sources
 from falcon_lsp.model.engine import Generation, GenerationParams
 
 _LONGEST_MATCH, _SHORTEST_MATCH = 64, 3
+_UNLIKELY = -9.0
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _BLOCK = re.compile(
@@ -26,7 +29,7 @@ class FakeEngine:
     """Tokens are UTF-8 bytes; each is as likely as the length of the match makes it.
 
     ``token_seconds`` passes before each token. ``calls`` counts generations, ``adapters`` lists
-    what `load_adapter` was given.
+    what `load_adapter` was given, ``prefilled`` what `prefill` was.
     """
 
     def __init__(self, *, token_seconds: float = 0.0, model_id: str = "fake") -> None:
@@ -36,11 +39,19 @@ class FakeEngine:
         self.token_seconds = token_seconds
         self.calls = 0
         self.adapters: list[tuple[Path | None, str]] = []
+        self.prefilled: list[Prompt] = []
 
     def generate(
-        self, prompt: Prompt, params: GenerationParams, token: CancellationToken
+        self,
+        prompt: Prompt,
+        params: GenerationParams,
+        token: CancellationToken,
+        sources: Sources = NO_SOURCES,  # noqa: ARG002 - part of the protocol; it drafts nothing
     ) -> Generation:
-        """Continue the prefix; sampling parameters other than the bounds do not matter."""
+        """Continue the prefix; sampling parameters other than the bounds do not matter.
+
+        What it says is copied anyhow: it drafts nothing.
+        """
         self.calls += 1
         started = time.perf_counter()
         text, matched = _continuation(prompt)
@@ -50,6 +61,9 @@ class FakeEngine:
             for byte in text.encode("utf-8", "replace"):
                 self._wait(token)
                 said.append(byte)
+                if params.stop is not None and params.stop(said.decode("utf-8", "ignore")):
+                    finish = "block"
+                    break
             self._wait(token)
         except DeadlineExceeded:
             finish = "deadline"
@@ -60,7 +74,22 @@ class FakeEngine:
             finish=finish,
             prompt_tokens=len(prompt.prefix) + len(prompt.suffix),
             decode_ms=(time.perf_counter() - started) * 1e3,
+            passes=len(said),
         )
+
+    def prefill(self, prompt: Prompt, token: CancellationToken) -> None:
+        """Note the prompt; nothing is faster for it."""
+        self._wait(token)
+        self.prefilled.append(prompt)
+
+    def score(self, prompt: Prompt, text: str, token: CancellationToken) -> tuple[float, ...]:
+        """Find the bytes likely that it would say itself, and the others very unlikely."""
+        token.check()
+        said, matched = _continuation(prompt)
+        ours, theirs = text.encode("utf-8", "replace"), said.encode("utf-8", "replace")
+        agreed = count_common(ours, theirs)
+        likely = (-1.0 / (1 + matched),) * (agreed + 1)
+        return (*likely, *(_UNLIKELY,) * (len(ours) - agreed))
 
     def load_adapter(self, adapter: Path | None, adapter_id: str) -> None:
         """Note the adapter; it changes nothing."""

@@ -100,9 +100,9 @@ class OnnxModel:
         logits: Logits = self._run(ids, [len(ids) - 1])[0]
         return logits
 
-    def feed_each(self, ids: Sequence[int]) -> Logits:
-        """Append ``ids`` to the cache; return the logits ``(n, V)`` of what follows each."""
-        return self._run(ids, range(len(ids)))
+    def feed_each(self, ids: Sequence[int], last: int = 0) -> Logits:
+        """Append ``ids``; return the logits ``(n, V)`` after each, or after the ``last`` only."""
+        return self._run(ids, range(len(ids))[-last:])
 
     def truncate(self, length: int) -> None:
         """Forget all but the first ``length`` tokens; an empty cache gives its memory back."""

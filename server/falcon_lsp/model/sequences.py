@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Protocol, Self
 
+from falcon_lsp.core.text import count_common
 from falcon_lsp.model.decoding import Logits
 
 KEPT = 3
@@ -25,8 +25,11 @@ class CausalModel(Protocol):
     def feed(self, ids: Sequence[int]) -> Logits:
         """Append ``ids`` to the cache; return the logits ``(V,)`` of what follows."""
 
-    def feed_each(self, ids: Sequence[int]) -> Logits:
-        """Append ``ids`` to the cache in one pass; return the logits ``(n, V)`` after each."""
+    def feed_each(self, ids: Sequence[int], last: int = 0) -> Logits:
+        """Append ``ids`` to the cache in one pass; return the logits ``(n, V)`` after each.
+
+        With ``last`` only after so many of them at the end, ``(last, V)``.
+        """
 
     def truncate(self, length: int) -> None:
         """Forget all but the first ``length`` tokens of the cache."""
@@ -47,18 +50,20 @@ class CachedSequence:
 
     def common(self, ids: Sequence[int]) -> int:
         """Return how many tokens ``ids`` begins with that are in the cache already."""
-        pairs = zip(self._ids, ids, strict=False)
-        return sum(1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], pairs))
+        return count_common(self._ids, ids)
 
     def cut(self, length: int) -> None:
         """Forget all but the first ``length`` tokens."""
         self._model.truncate(length)
         del self._ids[length:]
 
-    def feed(self, ids: Sequence[int]) -> Logits:
-        """Append ``ids``; return the logits ``(V,)`` of what follows. A failure empties it."""
+    def feed(self, ids: Sequence[int], last: int = 1) -> Logits:
+        """Append ``ids``; return the logits ``(last, V)`` after the ``last`` of them.
+
+        A failure empties it.
+        """
         try:
-            logits = self._model.feed(ids)
+            logits = self._model.feed_each(ids, last)
         except BaseException:
             self.cut(0)
             raise

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.types import Prompt
+from falcon_lsp.model.drafts import NO_SOURCES, Sources
 from falcon_lsp.model.engine import Generation, GenerationParams
 from falcon_lsp.model.generation import Generator
 from falcon_lsp.model.loader import ModelFiles
@@ -28,8 +29,22 @@ class ServedModel(Generic[ModelT]):
         self.adapter_id = "base"
 
     def generate(
-        self, prompt: Prompt, params: GenerationParams, token: CancellationToken
+        self,
+        prompt: Prompt,
+        params: GenerationParams,
+        token: CancellationToken,
+        sources: Sources = NO_SOURCES,
     ) -> Generation:
         """Fill in the middle of ``prompt``; see `falcon_lsp.model.engine.Engine`."""
         with self._serving:
-            return self._generator.generate(prompt, params, token)
+            return self._generator.generate(prompt, params, token, sources)
+
+    def prefill(self, prompt: Prompt, token: CancellationToken) -> None:
+        """Read ``prompt`` ahead; see `Engine.prefill`."""
+        with self._serving:
+            self._generator.prefill(prompt, token)
+
+    def score(self, prompt: Prompt, text: str, token: CancellationToken) -> tuple[float, ...]:
+        """Return the log-probabilities of ``text`` as the answer; see `Engine.score`."""
+        with self._serving:
+            return self._generator.score(prompt, text, token)

@@ -60,9 +60,9 @@ class TorchModel:
         logits: Logits = self._run(ids, 1)[-1]
         return logits
 
-    def feed_each(self, ids: Sequence[int]) -> Logits:
-        """Append ``ids`` to the cache; return the logits ``(n, V)`` of what follows each."""
-        return self._run(ids, len(ids))
+    def feed_each(self, ids: Sequence[int], last: int = 0) -> Logits:
+        """Append ``ids``; return the logits ``(n, V)`` after each, or after the ``last`` only."""
+        return self._run(ids, last or len(ids))
 
     def fork(self) -> TorchModel:
         """Return an empty sequence over the same weights."""

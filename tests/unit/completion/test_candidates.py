@@ -1,14 +1,25 @@
 """Copies: the rest of the line after the longest match."""
 
 from completion_samples import at
-from falcon_lsp.completion.candidates import MAX_PLACES, MIN_MATCH, copy_candidate, from_generation
+from falcon_lsp.completion.candidates import (
+    MIN_MATCH,
+    Candidate,
+    copy_candidate,
+    from_generation,
+    sources_at,
+)
 from falcon_lsp.model.engine import Generation
 
 OTHER = "settings = load_settings(path)\nlogger = logging.getLogger(__name__)\n"
 
 
+def copy(marked: str, *others: str) -> Candidate | None:
+    request = at(marked)
+    return copy_candidate(request, sources_at(request, others))
+
+
 def test_a_line_of_another_open_file_is_copied() -> None:
-    found = copy_candidate(at("import logging\n\nlogger = logging.‸"), [OTHER])
+    found = copy("import logging\n\nlogger = logging.‸", OTHER)
     assert found is not None
     assert (found.text, found.source) == ("getLogger(__name__)", "copy")
     assert found.matched == len("\nlogger = logging.")
@@ -17,50 +28,50 @@ def test_a_line_of_another_open_file_is_copied() -> None:
 
 def test_the_longest_match_wins() -> None:
     text = "for item in items_of(a):\n    x = 1\nwhile True:\n    for item in items_of(b):\n"
-    found = copy_candidate(at(text + "while True:\n    for item in items_of(‸"), [])
+    found = copy(text + "while True:\n    for item in items_of(‸")
     assert found is not None
     assert found.text == "b):"
 
 
 def test_the_text_after_the_cursor_is_searched_too() -> None:
-    found = copy_candidate(at("first = make_widget(‸\nfirst = make_widget(colour)\n"), [])
+    found = copy("first = make_widget(‸\nfirst = make_widget(colour)\n")
     assert found is not None
     assert found.text == "colour)"
 
 
 def test_a_shorter_match_is_no_candidate() -> None:
     key = "abcdefghijklmnop"[: MIN_MATCH - 1]
-    assert copy_candidate(at(f"-{key}‸"), [f"+{key} = rest"]) is None
+    assert copy(f"-{key}‸", f"+{key} = rest") is None
 
 
 def test_white_space_is_no_match() -> None:
     blank = "\n" + " " * 30
-    assert copy_candidate(at(f"x = 1{blank}‸"), [f"y = 2{blank}z = 3"]) is None
+    assert copy(f"x = 1{blank}‸", f"y = 2{blank}z = 3") is None
 
 
 def test_a_match_at_the_end_of_a_line_has_nothing_to_copy() -> None:
-    assert copy_candidate(at("value = compute_all()‸"), ["value = compute_all()\n"]) is None
+    assert copy("value = compute_all()‸", "value = compute_all()\n") is None
 
 
 def test_crlf_is_not_copied() -> None:
-    found = copy_candidate(at("logger = logging.‸"), [OTHER.replace("\n", "\r\n")])
+    found = copy("logger = logging.‸", OTHER.replace("\n", "\r\n"))
     assert found is not None
     assert found.text == "getLogger(__name__)"
 
 
 def test_of_equally_long_matches_the_nearest_is_taken() -> None:
     rows = "call_the_function(1)\n" * 5 + "call_the_function(2)\n"
-    found = copy_candidate(at(rows + "call_the_function(‸"), [])
+    found = copy(rows + "call_the_function(‸")
     assert found is not None
     assert found.text == "2)"
 
 
-def test_in_a_text_full_of_matches_only_the_nearest_places_are_looked_at() -> None:
-    rows = "call_the_function(1)\n" * MAX_PLACES
+def test_a_longer_match_is_found_behind_any_number_of_shorter_ones() -> None:
+    rows = "call_the_function(1)\n" * 1000
     longer = "unlike any other\ncall_the_function(7)\n"
-    found = copy_candidate(at(longer + rows + "unlike any other\ncall_the_function(‸"), [])
+    found = copy(longer + rows + "unlike any other\ncall_the_function(‸")
     assert found is not None
-    assert found.text == "1)"
+    assert found.text == "7)"
 
 
 def test_a_candidate_keeps_what_was_sampled() -> None:

@@ -11,6 +11,7 @@ from falcon_lsp.core.cancellation import CancellationToken, Cancelled, DeadlineE
 from falcon_lsp.core.types import Prompt
 from falcon_lsp.model import fim
 from falcon_lsp.model.decoding import Logits
+from falcon_lsp.model.drafts import Sources
 from falcon_lsp.model.engine import EngineError, GenerationParams
 from falcon_lsp.model.generation import CHUNK, Generator
 from falcon_lsp.model.tokenizer import CodeTokenizer
@@ -28,11 +29,14 @@ class ScriptedModel:
         self.fed: list[int] = []
         self.broken = False
 
-    def feed(self, ids: Sequence[int]) -> Logits:
+    def feed_each(self, ids: Sequence[int], last: int = 0) -> Logits:
         if self.broken:
             raise RuntimeError
-        self.cache += ids
         self.fed.append(len(ids))
+        return np.array([self._logits(token) for token in ids])[-last:]
+
+    def _logits(self, token: int) -> Logits:
+        self.cache.append(token)
         said = next(n for n in reversed(range(len(self.script))) if self._has_said(n))
         logits = np.zeros(self.size, dtype=np.float32)
         logits[self.script[said]] = 9.0
@@ -158,7 +162,7 @@ def test_cancellation_is_seen_between_two_tokens(tokenizer: CodeTokenizer) -> No
     assert model.fed[1:] == [1, 1, 1]
 
 
-@pytest.mark.parametrize(("looks", "text"), [(0, ""), (1, ""), (4, "#%#")])
+@pytest.mark.parametrize(("looks", "text"), [(0, ""), (1, "#"), (3, "#%#")])
 def test_the_deadline_returns_what_there_is(
     tokenizer: CodeTokenizer, looks: int, text: str
 ) -> None:
@@ -190,3 +194,18 @@ def test_a_prompt_that_the_model_cannot_read_is_refused_with_the_setting_to_chan
     with pytest.raises(EngineError, match=r"falcon\.context\.prefixTokens"):
         generator.generate(Prompt("a.py", LONG, ""), GenerationParams(), CancellationToken())
     assert model.fed == []
+
+
+def test_drafted_tokens_are_said_in_one_pass(tokenizer: CodeTokenizer) -> None:
+    model = scripted(tokenizer, "#%#%#%#%#%")
+    generator = Generator(model, tokenizer, fim.FALCON)
+    sources = Sources(["unlike\nthe_same_text@#%#%#%!!!\n"])
+    prompt = Prompt("a.py", "the_same_text@", "")
+    plain = generator.generate(prompt, GenerationParams(), CancellationToken())
+    model.fed.clear()
+    drafted = generator.generate(prompt, GenerationParams(), CancellationToken(), sources)
+    assert (drafted.text, drafted.token_ids) == ("#%#%#%#%#%", plain.token_ids)
+    assert (plain.passes, plain.drafted, plain.accepted) == (11, 0, 0)
+    assert drafted.passes == len(model.fed) < 11
+    assert drafted.accepted == 11 - drafted.passes
+    assert model.cache[-len(model.script) + 1 :] == model.script[:-1]

@@ -23,14 +23,13 @@ class Recorder:
         self.broken = False
 
     def feed(self, ids: Sequence[int]) -> Logits:
+        return self.feed_each(ids)[-1]
+
+    def feed_each(self, ids: Sequence[int], last: int = 0) -> Logits:
         self.held += ids
         if self.broken:
             raise RuntimeError
-        return np.zeros(1, np.float32)
-
-    def feed_each(self, ids: Sequence[int]) -> Logits:
-        self.held += ids
-        return np.zeros((len(ids), 1), np.float32)
+        return np.zeros((last or len(ids), 1), np.float32)
 
     def truncate(self, length: int) -> None:
         del self.held[length:]
