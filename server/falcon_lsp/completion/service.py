@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from falcon_lsp.completion import policy, postprocess
+from falcon_lsp.completion.ahead import next_line
+from falcon_lsp.completion.blocks import block_ended
 from falcon_lsp.completion.cache import SuggestionCache
 from falcon_lsp.completion.candidates import (
     Candidate,
@@ -28,17 +30,27 @@ from falcon_lsp.model.engine import Engine, EngineError, GenerationParams
 
 logger = logging.getLogger(__name__)
 
+Hear = Callable[[str], None]
+"""Called on the engine's thread with all that the model has said so far, after each token."""
+
+
+def ignore(_said: str) -> None:
+    """Listen to nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
     """Suggestions, best first; when there is none, ``reason`` says why.
 
-    ``timings_ms`` holds the steps' durations in milliseconds, in order.
+    ``timings_ms`` holds the steps' durations in milliseconds, in order. ``origin`` is ``engine``,
+    or ``cache``, ``ahead`` or ``joined`` where the engine had been asked before: for an earlier
+    request, for none, or for one that it was just answering.
     """
 
     suggestions: tuple[Suggestion, ...] = ()
     reason: str = ""
     timings_ms: Mapping[str, float] = field(default_factory=dict)
+    origin: str = "engine"
 
     @classmethod
     def nothing(cls, reason: str, timings_ms: Mapping[str, float] | None = None) -> Answer:
@@ -76,17 +88,26 @@ class CompletionService:
             return Answer.nothing(f"language off: {request.language}", laps.ms)
         cached = self._cache.find(request, self._was_rejected)
         laps.lap("cache")
-        if cached:
-            return Answer(cached, "", laps.ms)
+        if cached is not None:
+            origin = "ahead" if cached.ahead else "cache"
+            return Answer(cached.suggestions, "", laps.ms, origin)
         if not self._worth_asking(request, config):
             return Answer.nothing("quiet", laps.ms)
         return None
 
-    def answer(self, request: CompletionRequest, token: CancellationToken) -> Answer:
+    def answer(
+        self,
+        request: CompletionRequest,
+        token: CancellationToken,
+        hear: Hear = ignore,
+        *,
+        ahead: bool = False,
+    ) -> Answer:
         """Answer with the model; engine and memory may fail, this does not.
 
         At the deadline it offers what is usable: a copy, or what the model has said so far, cut
-        back to whole words (of several lines: to whole lines) and known to parse.
+        back to whole words (of several lines: to whole lines) and known to parse. ``hear`` is
+        called with what the model has said so far; ``ahead`` marks a request that nobody made yet.
         """
         laps = _Laps()
         if (fast := self.answer_fast(request)) is not None:
@@ -97,7 +118,7 @@ class CompletionService:
             _stop_if_cancelled(token)
             prompt = self._prompter.prompt(request, config, token)
             laps.lap("context")
-            sampled = self._sample(request, prompt, config, token)
+            sampled = self._sample(request, prompt, config, token, hear)
             laps.lap("engine")
             _stop_if_cancelled(token)
             copied = self._copy(request, prompt)
@@ -109,8 +130,24 @@ class CompletionService:
         suggestions = self._choose(request, prompt, config, refined)
         if not suggestions:
             return Answer.nothing(_reason(refined), laps.ms)
-        self._cache.add(request, suggestions)
+        self._cache.add(request, suggestions, ahead=ahead)
         return Answer(suggestions, "", laps.ms)
+
+    def prepare(self, request: CompletionRequest, token: CancellationToken) -> None:
+        """Do, on the engine's thread, what will be needed if the cursor stays where it is.
+
+        Where an offer has just been taken whole, the next line is said, ready to be found; else
+        the prompt is read. Raises `Cancelled` and what the engine raises.
+        """
+        engine, config = self._engine(), self._config()
+        if engine is None or request.language not in config.languages:
+            return
+        taken = self._cache.completed(request) and not self._cache.find(request, self._was_rejected)
+        if taken and (following := next_line(request)) is not None:
+            self.answer(following, token, ahead=True)
+        else:
+            engine.prefill(self._prompter.prompt(request, config, token), token)
+        _stop_if_cancelled(token)
 
     def is_warm(self, uri: str) -> bool:
         """Whether a document's context has been read already, so that an answer comes sooner."""
@@ -127,7 +164,12 @@ class CompletionService:
         return policy.decide(policy.features(request, acceptance), config.completion).propensity > 0
 
     def _sample(
-        self, request: CompletionRequest, prompt: Prompt, config: Config, token: CancellationToken
+        self,
+        request: CompletionRequest,
+        prompt: Prompt,
+        config: Config,
+        token: CancellationToken,
+        hear: Hear,
     ) -> Candidate | Rejection:
         engine = self._engine()
         if engine is None:
@@ -137,7 +179,14 @@ class CompletionService:
         multiline = config.completion.multiline == "auto" and open_block(
             request.language, request.prefix, request.suffix
         )
-        params = GenerationParams(config.completion.max_tokens, single_line=not multiline)
+
+        def stop(said: str) -> bool:
+            hear(said)
+            return multiline and block_ended(request, said)
+
+        params = GenerationParams(
+            config.completion.max_tokens, single_line=not multiline, stop=stop
+        )
         adapter_id = engine.adapter_id
         try:
             generation = engine.generate(prompt, params, token, self._sources(request, prompt))
@@ -185,8 +234,7 @@ class CompletionService:
         return Rejection("rejected before") if rejected else candidate
 
     def _was_rejected(self, workspace: str, prefix: str, text: str) -> bool:
-        line = prefix[prefix.rfind("\n") + 1 :]
-        return self._short_term.rejected_before(workspace, line, text)
+        return self._short_term.rejected_before(workspace, prefix, text)
 
     def _choose(
         self,

@@ -39,8 +39,8 @@ class LongTerm(Protocol):
 class ShortTerm(Protocol):
     """What is needed of short-term memory; every call is cheap and safe from any thread."""
 
-    def rejected_before(self, workspace: str, prefix_tail: str, text: str) -> bool:
-        """Whether the developer refused (nearly) this text after such a prefix."""
+    def rejected_before(self, workspace: str, before: str, text: str) -> bool:
+        """Whether the developer refused (nearly) this text where the end of ``before`` stands."""
 
     def recent_edits(self, workspace: str, limit: int) -> Sequence[Snippet]:
         """Return what was edited lately, the latest first."""

@@ -63,7 +63,8 @@ class Application:
             return
         self._started = config
         self.store = Store.default(config.data_dir, config.cache_dir)
-        self.memory = MemoryService(self.store, config.memory)
+        rejections = self.short_term.rejections if config.learning.instant else None
+        self.memory = MemoryService(self.store, config.memory, rejections=rejections)
         self.adapters = AdapterRegistry(self.store.adapters)
         self.supervisor = TrainingSupervisor(
             self.store, self._training_config, self._pending_episodes, self._tell

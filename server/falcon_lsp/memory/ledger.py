@@ -134,6 +134,28 @@ class Ledger:
         )
         return self.episodes_of([row[0] for row in rows])
 
+    def judged(self, after_seq: int, since: float, limit: int) -> tuple[int, list[Episode]]:
+        """Return up to ``limit`` episodes that got an opinion behind ``after_seq``, in that order.
+
+        An opinion is what was taken, declined or undone, and silence that was reported; those
+        before ``since`` (seconds) do not count. The number is where to go on: ``after_seq`` itself
+        at the end of the ledger.
+        """
+        rows = self._read(
+            "SELECT seq, completion_id FROM events WHERE seq > ?1 AND kind = 'outcome' "
+            "AND time >= ?2 AND CASE WHEN json_valid(payload) THEN "
+            "json_extract(payload, '$.outcome') IN "
+            "('accepted', 'partial', 'typed_through', 'rejected', 'undone') "
+            "OR (json_extract(payload, '$.outcome') = 'ignored' "
+            "AND NOT json_extract(payload, '$.inferred')) END "
+            "ORDER BY seq LIMIT ?3",
+            (after_seq, since, limit),
+        )
+        order = {completion_id: seq for seq, completion_id in rows}
+        found = self.episodes_of(list(order))
+        found.sort(key=lambda episode: order[episode.completion_id])
+        return (rows[-1][0] if rows else after_seq), found
+
     def counts(self) -> dict[str, int]:
         """Return the number of events, suggestions, forgotten events and queue rows by state."""
         rows = self._read(  # answered by indexes alone: no row is read

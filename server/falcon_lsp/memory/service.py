@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import threading
+import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Future
@@ -27,6 +28,8 @@ from falcon_lsp.memory.long_term import LongTermMemory
 from falcon_lsp.memory.policy import RecordingPolicy
 from falcon_lsp.memory.records import Recalled
 from falcon_lsp.memory.redact import redact_event
+from falcon_lsp.memory.rejection_log import RejectionLog, forgiving
+from falcon_lsp.memory.rejections import Rejection, Rejections
 
 if TYPE_CHECKING:
     from falcon_lsp.memory.embedder import Embedder
@@ -48,7 +51,11 @@ class MemoryService:
     """
 
     def __init__(
-        self, store: Store, options: MemoryOptions, embedder: Embedder | None = None
+        self,
+        store: Store,
+        options: MemoryOptions,
+        embedder: Embedder | None = None,
+        rejections: Rejections | None = None,
     ) -> None:
         from falcon_lsp.memory.embedder import HashedNgramEmbedder
 
@@ -66,7 +73,9 @@ class MemoryService:
         self._waiting: OrderedDict[str, Event] = OrderedDict()
         self._tainted: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.RLock()
+        self._following = threading.Lock()
         self._recaller = _Recaller()
+        self._rejections = RejectionLog(rejections or Rejections())
         self._closing = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="falcon-memory", daemon=True)
         self.counters: Counter[str] = Counter()
@@ -74,9 +83,12 @@ class MemoryService:
     def open(self) -> bool:
         """Open the ledger and start indexing in the background; False: recording is paused."""
         with self._lock:
+            ready = self._ready() is not None
+        self._follow()
+        with self._lock:
             if not self._ticker.is_alive() and not self._closing.is_set():
                 self._ticker.start()
-            return self._ready() is not None
+        return ready
 
     def close(self) -> None:
         """Write down what still waits, stop every thread, release the files."""
@@ -280,7 +292,29 @@ class MemoryService:
         if gone:
             self._long_term.discard()
             self._request("forgotten")
+            self._follow()
         return gone
+
+    def rejections(self, workspace: str | None = None) -> list[Rejection]:
+        """Return what is declined and kept from being offered, the latest first."""
+        return self._rejections.rejections.entries(time.time(), workspace)
+
+    def forgive(self, rejection_id: str) -> int:
+        """Let a rejection be none, named by any of its completion ids; returns how many it had.
+
+        0 when there is no such rejection. Raises `LedgerUnavailable`.
+        """
+        found = (e for e in self.rejections() if rejection_id in e.completion_ids)
+        if (entry := next(found, None)) is None:
+            return 0
+        with self._lock:
+            ledger = self._ready()
+            if ledger is None or not self._write():
+                raise LedgerUnavailable(self._trouble)
+            ledger.append(forgiving(ledger.episodes_of(entry.completion_ids)))
+        self._follow()
+        self._rejections.rejections.withdraw(entry.completion_ids)
+        return len(entry.completion_ids)
 
     def rebuild(self) -> int:
         """Build the index anew and wait for it; returns its number of records.
@@ -306,6 +340,12 @@ class MemoryService:
     def _tick(self) -> None:
         while not self._closing.wait(TICK_SECONDS):
             self._request("tick")
+            self._follow()
+
+    def _follow(self) -> None:
+        """Take over what was declined, forgotten or forgiven, here or by other processes."""
+        with self._following:
+            self._read(self._rejections.catch_up, None)
 
     def _count(self) -> int:
         try:

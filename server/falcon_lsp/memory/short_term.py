@@ -6,22 +6,22 @@ only. Any thread may call any method.
 
 from __future__ import annotations
 
-import re
 import threading
+import time
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from falcon_lsp.core.text import TextSnapshot
-from falcon_lsp.core.types import Diagnostic, Outcome, Snippet, TextEdit
+from falcon_lsp.core.types import Diagnostic, Snippet, TextEdit
 from falcon_lsp.memory.episodes import Episode, fold
-from falcon_lsp.memory.events import Event
+from falcon_lsp.memory.events import Event, Kind
+from falcon_lsp.memory.rejections import Rejections
 
 MAX_WORKSPACES = 16
 MAX_EDITS = 64
 MAX_EPISODES = 256
-MAX_REJECTIONS = 4096
 MAX_URIS = 256
 MAX_FINDINGS = 200
 MAX_EDIT_CHARACTERS = 400
@@ -32,10 +32,6 @@ RATE_WINDOW = 32
 USUAL_RATE = 0.3
 """What is assumed while nothing is known, with the weight of `USUAL_WEIGHT` suggestions."""
 USUAL_WEIGHT = 4
-REJECTIONS_TO_BLOCK = 2
-"""Inferred rejections that weigh as much as one that the developer has said."""
-
-_TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,17 +49,19 @@ class Edit(Snippet):
 
 @dataclass(slots=True)
 class _Workspace:
-    """``rejections`` maps what a line would have become to the weight of each suggestion's no."""
-
     edits: deque[Edit] = field(default_factory=lambda: deque(maxlen=MAX_EDITS))
     episodes: OrderedDict[str, Episode] = field(default_factory=OrderedDict)
-    rejections: OrderedDict[str, dict[str, int]] = field(default_factory=OrderedDict)
 
 
 class ShortTermMemory:
-    """Feeds the prompt (edits, findings), the filter (rejected before) and the quiet policy."""
+    """Feeds the prompt (edits, findings), the filter (rejected before) and the quiet policy.
 
-    def __init__(self) -> None:
+    ``rejections`` outlives it: it is kept up with the ledger (`RejectionLog`).
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self.rejections = Rejections()
         self._lock = threading.Lock()
         self._workspaces: OrderedDict[str, _Workspace] = OrderedDict()
         self._findings: OrderedDict[str, dict[str, tuple[Diagnostic, ...]]] = OrderedDict()
@@ -93,6 +91,8 @@ class ShortTermMemory:
             episode = fold((event,), workspace.episodes.get(event.completion_id))
             if episode is not None:
                 _remember(workspace, episode)
+                if event.kind is Kind.OUTCOME:
+                    self.rejections.take(episode)
 
     def restore(self, episodes: Iterable[Episode]) -> None:
         """Put what the ledger holds, in any order, before what was seen since the start."""
@@ -100,6 +100,7 @@ class ShortTermMemory:
             seen = [e for found in self._workspaces.values() for e in found.episodes.values()]
             for episode in (*sorted(episodes, key=lambda episode: episode.time), *seen):
                 _remember(self._workspace(episode.workspace), episode)
+                self.rejections.take(episode)
 
     def diagnosed(self, uri: str, source: str, findings: Sequence[Diagnostic]) -> None:
         """Replace what ``source`` (our own check, or the editor) says about a document."""
@@ -116,12 +117,6 @@ class ShortTermMemory:
             found = self._workspaces.get(workspace)
             return tuple(reversed(found.edits))[: max(0, limit)] if found else ()
 
-    def recent_episodes(self, workspace: str, limit: int) -> tuple[Episode, ...]:
-        """Return at most ``limit`` suggestions with what became of them, the latest first."""
-        with self._lock:
-            found = self._workspaces.get(workspace)
-            return tuple(reversed(found.episodes.values()))[: max(0, limit)] if found else ()
-
     def diagnostics_near(self, uri: str, line: int, radius: int) -> tuple[Diagnostic, ...]:
         """Return the findings of all sources at most ``radius`` lines away, nearest first."""
         with self._lock:
@@ -134,17 +129,13 @@ class ShortTermMemory:
             }
         return tuple(sorted(near, key=lambda finding: abs(finding.line - line)))
 
-    def rejected_before(self, workspace: str, prefix_tail: str, text: str) -> bool:
-        """Whether the developer declined ``text`` after the line that ``prefix_tail`` ends with.
+    def rejected_before(self, workspace: str, before: str, text: str) -> bool:
+        """Whether the developer declined (nearly) ``text`` where the end of ``before`` stands.
 
-        Compared is the line that would result, without regard to blanks, so the rest of a
-        declined suggestion is declined too. One rejection that was said is enough, guessed ones
-        count from the second; taking the same text later makes good for both.
+        See `Rejections.block`. One rejection that was said is enough, guessed ones count from the
+        second; taking the same text later makes good for both.
         """
-        with self._lock:
-            found = self._workspaces.get(workspace)
-            weights = found.rejections.get(_resulting_line(prefix_tail, text)) if found else None
-            return weights is not None and sum(weights.values()) >= REJECTIONS_TO_BLOCK
+        return self.rejections.block(workspace, before, text, self._clock())
 
     def acceptance(self, workspace: str) -> float:
         """Return the share of recent suggestions that were taken, 0 to 1.
@@ -204,30 +195,6 @@ def _merge(last: Edit, edit: Edit) -> Edit | None:
 def _remember(workspace: _Workspace, episode: Episode) -> None:
     workspace.episodes[episode.completion_id] = episode
     _shorten(workspace.episodes, MAX_EPISODES)
-    suggestion = episode.suggestion
-    line = _resulting_line(suggestion.prompt.prefix, suggestion.text)
-    if episode.outcome is not None and episode.outcome.positive:
-        workspace.rejections.pop(line, None)
-        return
-    votes = workspace.rejections.pop(line, {})
-    votes.pop(episode.completion_id, None)
-    weight = _rejection(episode)
-    if weight and sum(votes.values()) < REJECTIONS_TO_BLOCK:
-        votes[episode.completion_id] = weight
-    if votes:
-        workspace.rejections[line] = votes
-        _shorten(workspace.rejections, MAX_REJECTIONS)
-
-
-def _rejection(episode: Episode) -> int:
-    if episode.outcome not in (Outcome.REJECTED, Outcome.UNDONE):
-        return 0
-    return 1 if episode.inferred else REJECTIONS_TO_BLOCK
-
-
-def _resulting_line(prefix: str, text: str) -> str:
-    line = re.split(r"[\r\n]", prefix)[-1]
-    return " ".join(_TOKEN.findall(line + text))
 
 
 def _shorten(ordered: OrderedDict[str, Any], limit: int) -> None:

@@ -16,6 +16,10 @@ from falcon_lsp.memory.short_term import Edit, ShortTermMemory
 HERE, THERE = "file:///here", "file:///there"
 
 
+def clock() -> float:
+    return 1000.0
+
+
 def episode(
     number: int,
     outcome: Outcome | None,
@@ -91,77 +95,22 @@ def test_recent_edits_are_bounded_and_the_latest_comes_first() -> None:
     assert memory.recent_edits(HERE, 0) == memory.recent_edits(THERE, 3) == ()
 
 
-REJECTIONS = [
-    pytest.param([(Outcome.REJECTED, False)], True, id="said once"),
-    pytest.param([(Outcome.REJECTED, True)], False, id="guessed once"),
-    pytest.param([(Outcome.REJECTED, True)] * 2, True, id="guessed twice"),
-    pytest.param([(Outcome.REJECTED, True), (Outcome.UNDONE, True)], True, id="undone later"),
-    pytest.param([(Outcome.IGNORED, True)] * 5, False, id="ignored"),
-    pytest.param([(Outcome.SUPERSEDED, True)] * 5, False, id="superseded"),
-    pytest.param([(Outcome.REJECTED, False), (Outcome.ACCEPTED, True)], False, id="taken later"),
-    pytest.param([(Outcome.ACCEPTED, True), (Outcome.REJECTED, False)], True, id="no longer"),
-]
+def test_what_was_declined_is_known_at_once_and_after_a_restart() -> None:
+    found = episode(1, Outcome.REJECTED, inferred=False)
+    seen, restored = ShortTermMemory(clock=clock), ShortTermMemory(clock=clock)
+    observed(seen, found)
+    restored.restore([found])
+    for memory in (seen, restored):
+        assert memory.rejected_before(HERE, "def f(a):\n    ", "return a")
+        assert not memory.rejected_before(THERE, "def f(a):\n    ", "return a")
 
 
-@pytest.mark.parametrize("restored", [False, True])
-@pytest.mark.parametrize(("outcomes", "expected"), REJECTIONS)
-def test_what_was_rejected_before(
-    outcomes: list[tuple[Outcome, bool]], expected: bool, restored: bool
-) -> None:
-    memory = ShortTermMemory()
-    found = [episode(n, what, inferred=guess) for n, (what, guess) in enumerate(outcomes)]
-    if restored:
-        memory.restore(reversed(found))
-    else:
-        for each in found:
-            observed(memory, each)
-    assert memory.rejected_before(HERE, "def f(a):\n    ", "return a") is expected
-
-
-SAME_LINE = [
-    ("    ", "return f(a, b)", True),
-    ("other()\n\t", "return f(a,b) ", True),
-    ("x\r\n    ret", "urn f( a, b )", True),
-    ("x\r    ", "return f(a, b)", True),
-    ("    ", "return f(a, c)", False),
-    ("    x = ", "return f(a, b)", False),
-    ("    ", "return f(a, b) + 1", False),
-    ("    ", "", False),
-]
-
-
-@pytest.mark.parametrize(("tail", "text", "expected"), SAME_LINE)
-def test_rejections_hold_for_the_line_that_would_result(
-    tail: str, text: str, expected: bool
-) -> None:
-    memory = ShortTermMemory()
-    observed(memory, episode(1, Outcome.REJECTED, text="return f(a, b)", inferred=False))
-    assert memory.rejected_before(HERE, tail, text) is expected
-
-
-def test_rejections_stay_in_their_workspace() -> None:
-    memory = ShortTermMemory()
+def test_settled_text_alone_does_not_bring_back_a_rejection_that_was_forgotten() -> None:
+    memory = ShortTermMemory(clock=clock)
     observed(memory, episode(1, Outcome.REJECTED, inferred=False))
-    assert not memory.rejected_before(THERE, "    ", "return a")
-
-
-def test_one_suggestion_first_guessed_then_said_to_be_rejected_counts_as_said() -> None:
-    memory = ShortTermMemory()
-    for inferred in (True, False):
-        observed(memory, episode(1, Outcome.REJECTED, inferred=inferred))
-    assert memory.rejected_before(HERE, "    ", "return a")
-    memory = ShortTermMemory()
-    for _ in range(3):
-        observed(memory, episode(1, Outcome.REJECTED))
-    assert not memory.rejected_before(HERE, "    ", "return a")
-
-
-def test_a_guess_that_a_report_corrects_no_longer_counts() -> None:
-    memory = ShortTermMemory()
-    observed(memory, episode(1, Outcome.REJECTED))
-    observed(memory, episode(1, Outcome.IGNORED, inferred=False))
-    observed(memory, episode(2, Outcome.REJECTED))
-    assert not memory.rejected_before(HERE, "    ", "return a")
+    memory.rejections.clear()
+    memory.observe(events.settled(Place("#1", HERE, "a.py", "python"), 30, "pass"))
+    assert not memory.rejected_before(HERE, "def f(a):\n    ", "return a")
 
 
 def test_acceptance_starts_as_usual_and_follows_what_happens() -> None:
@@ -184,24 +133,23 @@ def test_what_has_no_verdict_does_not_count() -> None:
     assert memory.acceptance(HERE) == pytest.approx(short_term.USUAL_RATE)
 
 
-def test_episodes_are_bounded_and_the_latest_comes_first() -> None:
+def test_episodes_are_bounded_and_the_latest_stay() -> None:
     memory = ShortTermMemory()
     for number in range(short_term.MAX_EPISODES + 5):
         observed(memory, episode(number, Outcome.IGNORED))
-    found = memory.recent_episodes(HERE, 1000)
+    found = list(memory._workspaces[HERE].episodes)
     assert len(found) == short_term.MAX_EPISODES
-    assert found[0].completion_id == f"#{short_term.MAX_EPISODES + 4}"
-    assert memory.recent_episodes(THERE, 5) == ()
+    assert found[-1] == f"#{short_term.MAX_EPISODES + 4}"
 
 
 def test_an_outcome_of_a_restored_episode_is_understood() -> None:
-    memory = ShortTermMemory()
+    memory = ShortTermMemory(clock=clock)
     memory.restore([episode(1, None)])
     place = Place("#1", HERE, "a.py", "python")
     memory.observe(
         events.outcome(place, Outcome.REJECTED, chars_kept=0, elapsed_ms=1.0, inferred=False)
     )
-    assert memory.rejected_before(HERE, "    ", "return a")
+    assert memory.rejected_before(HERE, "def f(a):\n    ", "return a")
 
 
 def test_an_outcome_without_its_suggestion_means_nothing() -> None:
@@ -210,7 +158,7 @@ def test_an_outcome_without_its_suggestion_means_nothing() -> None:
     memory.observe(
         events.outcome(place, Outcome.REJECTED, chars_kept=0, elapsed_ms=1.0, inferred=False)
     )
-    assert memory.recent_episodes(HERE, 5) == ()
+    assert not memory.rejected_before(HERE, "def f(a):\n    ", "return a")
 
 
 def test_restoring_keeps_what_was_seen_meanwhile() -> None:
@@ -218,9 +166,9 @@ def test_restoring_keeps_what_was_seen_meanwhile() -> None:
     observed(memory, episode(2, Outcome.ACCEPTED, inferred=False))
     edited(memory, "", (1, 0, 0, "x"))
     memory.restore([episode(1, Outcome.REJECTED, inferred=False)])
-    assert not memory.rejected_before(HERE, "    ", "return a")  # the accept came later
+    assert not memory.rejected_before(HERE, "def f(a):\n    ", "return a")  # the accept came later
     assert len(memory.recent_edits(HERE, 5)) == 1
-    assert len(memory.recent_episodes(HERE, 5)) == 2
+    assert set(memory._workspaces[HERE].episodes) == {"#1", "#2"}
 
 
 def test_findings_of_each_source_are_kept_apart_and_the_nearest_comes_first() -> None:
@@ -244,7 +192,7 @@ def test_findings_and_workspaces_are_bounded() -> None:
     assert len(memory._findings) == short_term.MAX_URIS
     for number in range(short_term.MAX_WORKSPACES + 1):
         observed(memory, episode(1, Outcome.IGNORED, workspace=f"file:///{number}"))
-    assert memory.recent_episodes("file:///0", 5) == ()
+    assert "file:///0" not in memory._workspaces
     assert len(memory._workspaces) == short_term.MAX_WORKSPACES
 
 
@@ -257,7 +205,7 @@ def test_threads_may_write_and_read_at_once() -> None:
             for number in range(100):
                 observed(memory, episode(worker * 1000 + number, Outcome.REJECTED))
                 edited(memory, "", (float(number * 10), 0, 0, "x\n"))
-                memory.rejected_before(HERE, "    ", "return a")
+                memory.rejected_before(HERE, "def f(a):\n    ", "return a")
                 memory.acceptance(HERE)
                 memory.recent_edits(HERE, 5)
         except BaseException as error:
@@ -269,5 +217,5 @@ def test_threads_may_write_and_read_at_once() -> None:
     for thread in threads:
         thread.join()
     assert failures == []
-    assert len(memory.recent_episodes(HERE, 1000)) == short_term.MAX_EPISODES
-    assert memory.rejected_before(HERE, "    ", "return a")
+    assert len(memory._workspaces[HERE].episodes) == short_term.MAX_EPISODES
+    assert memory.rejected_before(HERE, "def f(a):\n    ", "return a")
