@@ -151,6 +151,12 @@ def _add_memory(verbs: argparse._SubParsersAction, common: argparse.ArgumentPars
     recall.add_argument("--language", default="python")
     recall.add_argument("--limit", type=_count, default=5)
     recall.set_defaults(run=commands.memory_recall)
+    rejected = actions.add_parser(
+        "rejected", parents=[common], help="what is not offered again because it was rejected"
+    )
+    rejected.add_argument("--workspace", help="only this folder URI")
+    rejected.add_argument("--undo", metavar="ID", help="let it be offered again")
+    rejected.set_defaults(run=commands.memory_rejected)
     rebuild = actions.add_parser("rebuild", parents=[common], help="build the index anew")
     rebuild.set_defaults(run=commands.memory_rebuild)
 

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 
 from falcon_lsp.config import IGNORED, Config, from_client_options, options
 from falcon_lsp.core.paths import Store
+from falcon_lsp.memory.rejections import rejection_row
 from falcon_lsp.output import (
     adapter_line,
     check_line,
@@ -23,6 +24,7 @@ from falcon_lsp.output import (
     key_values,
     progress_bar,
     recalled_line,
+    rejection_line,
     show,
 )
 
@@ -193,6 +195,21 @@ def memory_recall(arguments: argparse.Namespace) -> int:
         )
     rows = [{"score": round(each.score, 3), **asdict(each.record)} for each in found]
     show(arguments, rows, lambda rows: [recalled_line(row) for row in rows])
+    return 0
+
+
+def memory_rejected(arguments: argparse.Namespace) -> int:
+    """List what was rejected and is not offered again, or let one of it be offered again."""
+    with _memory(arguments) as memory:
+        if arguments.undo:
+            if not (count := memory.forgive(arguments.undo)):
+                raise UserError(
+                    f"nothing rejected is called {arguments.undo}; see `falcon-lsp memory rejected`"
+                )
+            show(arguments, {"undone": count}, key_values)
+            return 0
+        rows = [rejection_row(each) for each in memory.rejections(arguments.workspace)]
+    show(arguments, rows, lambda found: [rejection_line(row) for row in found])
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -83,6 +84,14 @@ def recalled_line(row: dict[str, Any]) -> str:
     """Return one record of long-term memory with its similarity."""
     said = row["suggested"] if row["settled"] is None else row["settled"]
     return f"{row['score']:.3f}  {row['outcome']:8} {row['path']}  {said.strip()[:60]!r}"
+
+
+def rejection_line(row: dict[str, Any]) -> str:
+    """Return one rejected text with how long it is kept back."""
+    until = dt.datetime.fromtimestamp(row["until"]).astimezone()
+    kept = f"until {until:%Y-%m-%d}" if row["blocks"] else "offered"
+    text = row["text"].strip().splitlines() or [""]
+    return f"{row['id']}  {kept:16} {row['path']}  {text[0][:60]!r}"
 
 
 def adapter_line(row: dict[str, Any]) -> str:

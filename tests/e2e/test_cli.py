@@ -251,6 +251,20 @@ def test_forgetting_takes_exactly_what_is_named(
     assert len(json.loads(falcon.out)) == left
 
 
+def test_what_was_rejected_is_listed_and_can_be_undone(falcon: Falcon, store: Store) -> None:
+    recent = episode("cmp-9", "alpha + beta", what=Outcome.REJECTED)
+    append(store, events_of(recent))
+    assert falcon("memory", "rejected") == 0
+    assert "cmp-9" in falcon.out
+    assert "alpha + beta" in falcon.out
+    assert falcon("memory", "rejected", "--undo", "cmp-9", "--json") == 0
+    assert json.loads(falcon.out) == {"undone": 1}
+    assert falcon("memory", "rejected", "--undo", "cmp-9") == 1
+    assert "nothing rejected is called cmp-9" in falcon.err
+    assert falcon("memory", "rejected", "--json") == 0
+    assert json.loads(falcon.out) == []
+
+
 def test_adapters_are_listed_shown_and_rolled_back(falcon: Falcon, filled: Store) -> None:
     assert falcon("adapters", "list", "--json") == 0
     assert [(row["id"], row["current"]) for row in json.loads(falcon.out)] == [

@@ -20,7 +20,9 @@ from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Snippet
 from falcon_lsp.learning.supervisor import TrainingSupervisor
 from falcon_lsp.memory.events import Event, Kind
+from falcon_lsp.memory.ledger import LedgerUnavailable
 from falcon_lsp.memory.policy import RecordingPolicy
+from falcon_lsp.memory.rejections import rejection_row
 from falcon_lsp.memory.service import MemoryService
 from falcon_lsp.memory.short_term import ShortTermMemory
 from falcon_lsp.model.adapters import BASE, AdapterRefused, AdapterRegistry
@@ -110,6 +112,18 @@ class Application:
             return str(error)
         self.follow_adapters()
         return f"Rolled back to {adapter_id}."
+
+    def rejections(self) -> list[dict[str, Any]]:
+        """Return what is declined, the latest first, in plain JSON values."""
+        return [rejection_row(each) for each in self.memory.rejections()] if self.memory else []
+
+    def forgive(self, rejection_id: str) -> str:
+        """Let a rejected text be offered again; returns a sentence for the user."""
+        try:
+            count = self.memory.forgive(rejection_id) if self.memory else 0
+        except LedgerUnavailable as error:
+            return f"It could not be undone: {error}"
+        return "It may be offered again." if count else "Nothing rejected has that id."
 
     def follow_adapters(self) -> None:
         """Look, cheaply, whether another adapter is to be served; swap it in beside requests."""

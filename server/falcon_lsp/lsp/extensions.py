@@ -21,6 +21,8 @@ STATUS_CHANGED = "falcon/statusChanged"
 PAUSE = "falcon/pause"
 TRAIN_NOW = "falcon/trainNow"
 ROLLBACK = "falcon/rollback"
+REJECTIONS = "falcon/rejections"
+FORGIVE = "falcon/forgive"
 
 REPORTABLE = (Outcome.ACCEPTED, Outcome.PARTIAL, Outcome.REJECTED, Outcome.UNDONE)
 MAX_DIAGNOSTICS = 1000
@@ -76,6 +78,14 @@ def read_flag(params: Any, name: str) -> bool:
     value = plain(params).get(name)
     if not isinstance(value, bool):
         raise JsonRpcInvalidParams(f"{name} must be true or false")
+    return value
+
+
+def read_text(params: Any, name: str) -> str:
+    """Read one string of a message; raises `JsonRpcInvalidParams`."""
+    value = plain(params).get(name)
+    if not isinstance(value, str) or not value:
+        raise JsonRpcInvalidParams(f"{name} must be a string")
     return value
 
 

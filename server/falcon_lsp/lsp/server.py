@@ -79,6 +79,8 @@ def register(server: Falcon) -> None:
     feature(extensions.PAUSE)(bind_async(server, on_pause))
     feature(extensions.TRAIN_NOW)(bind_async(server, on_train_now))
     feature(extensions.ROLLBACK)(bind_async(server, on_rollback))
+    feature(extensions.REJECTIONS)(bind_async(server, on_rejections))
+    feature(extensions.FORGIVE)(bind_async(server, on_forgive))
 
 
 def bind(server: Falcon, handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -256,6 +258,17 @@ async def on_train_now(server: Falcon, _params: Any = None) -> dict[str, str]:
 async def on_rollback(server: Falcon, _params: Any = None) -> dict[str, str]:
     """Go back to the adapter before the current one, whose files are read and verified first."""
     return {"message": await asyncio.to_thread(server.app.roll_back)}
+
+
+async def on_rejections(server: Falcon, _params: Any = None) -> dict[str, Any]:
+    """List what was rejected and is not offered again, the latest first."""
+    return {"rejections": await asyncio.to_thread(server.app.rejections)}
+
+
+async def on_forgive(server: Falcon, params: Any) -> dict[str, str]:
+    """Let a rejected text be offered again."""
+    rejection_id = extensions.read_text(params, "id")
+    return {"message": await asyncio.to_thread(server.app.forgive, rejection_id)}
 
 
 async def tick(server: Falcon) -> None:

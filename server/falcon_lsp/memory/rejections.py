@@ -10,7 +10,8 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from falcon_lsp.core.types import Outcome
 from falcon_lsp.memory.episodes import Episode
@@ -157,6 +158,11 @@ class Rejections:
                 self._by_key[key] = rest
             else:
                 self._by_key.pop(key, None)
+
+
+def rejection_row(rejection: Rejection) -> dict[str, Any]:
+    """Return a rejection as lists of them show it, in plain JSON values."""
+    return {**asdict(rejection), "blocks": rejection.blocks}
 
 
 def _keys(workspace: str, where: Spot) -> Iterator[_Key]:
