@@ -1,12 +1,15 @@
-"""How long answers took and why nothing came, kept for ``falcon/status``."""
+"""How long answers took, where they came from and why none did, kept for ``falcon/status``."""
 
 from __future__ import annotations
 
 import math
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass
+from typing import Final
+
+_COUNTED: Final = {"cancelled": "cancelled", "superseded": "cancelled", "timed out": "deadline"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,23 +21,32 @@ class Reason:
 
 
 class LatencyLog:
-    """The latest answers only, so that it stays small and tells how things are now."""
+    """The latest answers only, so that it stays small and tells how things are now.
+
+    ``counts`` is of all requests: ``asked``; of those with text, where it came from (``engine``,
+    ``joined``, ``cache``, ``ahead``); of those without, ``cancelled`` by the client or by a newer
+    request, ``deadline`` where nothing usable had been said by then, ``silent`` for all others.
+    """
 
     def __init__(self, timings: int = 512, reasons: int = 20) -> None:
         self._timings: deque[float] = deque(maxlen=timings)
         self._reasons: deque[Reason] = deque(maxlen=reasons)
         self._lock = threading.Lock()
+        self.counts: Counter[str] = Counter()
 
-    def add(self, milliseconds: float, reason: str = "") -> None:
+    def add(self, milliseconds: float, reason: str = "", origin: str = "engine") -> None:
         """Note one answer; ``reason`` says why it was empty (an empty one: it was not).
 
         Only answers with text count as timings: silence is not speed.
         """
         with self._lock:
+            self.counts["asked"] += 1
             if reason:
                 self._reasons.append(Reason(time.time(), reason))
+                self.counts[_COUNTED.get(reason, "silent")] += 1
             else:
                 self._timings.append(milliseconds)
+                self.counts[origin] += 1
 
     def percentile(self, percent: float) -> float | None:
         """Return a percentile (nearest rank) in milliseconds; None before the first answer."""

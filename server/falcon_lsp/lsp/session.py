@@ -8,17 +8,17 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
-from functools import partial
 
 from falcon_lsp.completion.latency import LatencyLog
 from falcon_lsp.completion.service import Answer, CompletionService
 from falcon_lsp.config import Config, from_client_options
-from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.text import Position, TextSnapshot
 from falcon_lsp.core.types import CompletionRequest, Diagnostic, Outcome, TextEdit
 from falcon_lsp.lsp import convert
+from falcon_lsp.lsp.anticipation import Anticipation
 from falcon_lsp.lsp.application import Application
 from falcon_lsp.lsp.documents import DocumentStore
+from falcon_lsp.lsp.generations import Generations
 from falcon_lsp.memory.diagnostics import compile_check, difference
 from falcon_lsp.memory.drafts import Drafts
 from falcon_lsp.memory.events import Event, Place
@@ -62,8 +62,9 @@ class Session:
             config=lambda: app.config,
             open_documents=self._open_documents,
         )
+        self.generations = Generations(app.host, self.completion)
+        self.anticipation = Anticipation(app.host, self.completion)
         self._reported: deque[str] = deque(maxlen=MAX_REPORTED)
-        self._running: dict[str, CancellationToken] = {}
         self._findings: dict[tuple[str, str], tuple[Diagnostic, ...]] = {}
         self._checks: dict[str, asyncio.TimerHandle] = {}
 
@@ -74,16 +75,27 @@ class Session:
         return config
 
     async def complete(self, uri: str, position: Position, *, invoked: bool) -> Answer:
-        """Answer one request of the editor; a newer one for the same document ends the older."""
+        """Answer one request of the editor; one that goes on where another is joins it."""
         request = self._request(uri, position, invoked=invoked)
         if isinstance(request, str):
             self.latency.add(0.0, request)
             return Answer.nothing(request)
         started = time.perf_counter()
-        answer = self.completion.answer_fast(request) or await self._ask_engine(request)
-        self.latency.add((time.perf_counter() - started) * 1000, answer.reason)
+        try:
+            answer = self.completion.answer_fast(request) or await self._ask_engine(request)
+        except asyncio.CancelledError:
+            self.latency.add(0.0, "cancelled")
+            raise
+        self.latency.add((time.perf_counter() - started) * 1000, answer.reason, answer.origin)
         self._offer(request, answer)
+        self.rests(uri, position)
         return answer
+
+    def rests(self, uri: str, where: Position | int) -> None:
+        """Take note of where the cursor is; when it stays, the next request is prepared."""
+        request = self._request(uri, where, invoked=False)
+        if isinstance(request, CompletionRequest):
+            self.anticipation.rest_at(request)
 
     def opened(self, snapshot: TextSnapshot) -> None:
         """Take note of a new document: its findings before any edit are the baseline."""
@@ -99,20 +111,18 @@ class Session:
         self.app.short_term.edited(place.workspace, place.path, before, edits, time.time())
         self._record(self.observer.changed(before, after, edits, time.time()))
         self._check_later(after.uri, COMPILE_CHECK_DELAY)
+        if edits:
+            self.rests(after.uri, edits[-1].start + len(edits[-1].new_text))
 
     def closed(self, uri: str) -> None:
         """Forget a document that the editor has closed."""
-        self.cancel(uri)
+        self.generations.cancel(uri)
+        self.anticipation.forget(uri)
         self._record(self.observer.closed(uri, time.time()))
         if handle := self._checks.pop(uri, None):
             handle.cancel()
         for source in (OWN, FORWARDED):
             self._findings.pop((uri, source), None)
-
-    def cancel(self, uri: str) -> None:
-        """End the generation that runs for a document, if one does."""
-        if token := self._running.pop(uri, None):
-            token.cancel()
 
     async def report(
         self, completion_id: str, outcome: Outcome, chars_kept: int | None, event_id: str
@@ -150,37 +160,29 @@ class Session:
         due = self.observer.next_due()
         if due is not None and due <= time.time():
             self._record(self.observer.tick(time.time()))
-        if not self._running and time.monotonic() - self.last_edit > SWAP_AFTER_QUIET:
+        if not self.generations and time.monotonic() - self.last_edit > SWAP_AFTER_QUIET:
             self.app.follow_adapters()
 
     def flush(self) -> None:
         """Write down what is still open before the connection ends."""
         for handle in self._checks.values():
             handle.cancel()
+        self.generations.cancel_all()
+        self.anticipation.forget()
         for uri in self.documents.uris():
             self._record(self.observer.closed(uri, time.time()))
 
     async def _ask_engine(self, request: CompletionRequest) -> Answer:
         if self.app.host.loading:  # its thread is busy for many deadlines
             return Answer.nothing("loading")
-        self.cancel(request.uri)
-        token = CancellationToken(self._deadline(request) / 1000)
-        self._running[request.uri] = token
-        try:
-            return await self.app.host.run(partial(self.completion.answer, request, token))
-        except asyncio.CancelledError:
-            token.cancel()
-            raise
-        finally:
-            if self._running.get(request.uri) is token:
-                del self._running[request.uri]
-
-    def _deadline(self, request: CompletionRequest) -> int:
         options = self.app.config.completion
         warm = self.completion.is_warm(request.uri)
-        return options.deadline_ms if warm else options.cold_deadline_ms
+        deadline_ms = options.deadline_ms if warm else options.cold_deadline_ms
+        return await self.generations.ask(request, deadline_ms / 1000)
 
-    def _request(self, uri: str, position: Position, *, invoked: bool) -> CompletionRequest | str:
+    def _request(
+        self, uri: str, where: Position | int, *, invoked: bool
+    ) -> CompletionRequest | str:
         """Return the question with its document, or the reason why there is nothing to ask."""
         config = self.app.config
         snapshot = self.documents.get(uri)
@@ -191,6 +193,7 @@ class Session:
         if snapshot.language not in config.languages:
             return f"language off: {snapshot.language}"
         place = self._place(snapshot, "")
+        at = where if isinstance(where, int) else snapshot.offset(where, self.documents.encoding)
         return CompletionRequest(
             uri=uri,
             path=place.path,
@@ -198,7 +201,7 @@ class Session:
             language=snapshot.language,
             version=snapshot.version,
             text=snapshot.text,
-            offset=snapshot.offset(position, self.documents.encoding),
+            offset=at,
             invoked=invoked,
         )
 

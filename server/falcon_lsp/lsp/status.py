@@ -26,6 +26,7 @@ async def report(app: Application, session: Session, counters: Counter[str]) -> 
         "adapter": engine.adapter_id if engine else "",
         "p50Ms": session.latency.percentile(50),
         "p95Ms": session.latency.percentile(95),
+        "requests": dict(session.latency.counts),
         "acceptance": app.short_term.acceptance(workspace),
         "reasons": [asdict(reason) for reason in session.latency.reasons()],
         "languages": list(app.config.languages),

@@ -125,6 +125,8 @@ class Generator:
         """Read ``prompt`` but for its last token; the contract is that of `Engine.prefill`."""
         ids, _ = self._encode(prompt)
         self._require_room(len(ids))
+        if self._sequences.hold(ids):  # to go back to this would forget what was said since
+            return
         sequence = self._sequences.resume(ids)
         while unread := ids[len(sequence) : -1]:
             token.check()

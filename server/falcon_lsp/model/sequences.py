@@ -84,6 +84,11 @@ class KeptSequences:
             sequence.cut(0)
         self._sequences = [CachedSequence(self._model)]
 
+    def hold(self, ids: Sequence[int]) -> bool:
+        """Whether a sequence begins with all but the last of ``ids``."""
+        wanted = ids[:-1]
+        return any(sequence.common(wanted) == len(wanted) for sequence in self._sequences)
+
     def resume(self, ids: Sequence[int]) -> CachedSequence:
         """Return a sequence cut to what it shares with ``ids``; at least one id is not in it.
 

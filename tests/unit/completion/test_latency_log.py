@@ -20,3 +20,15 @@ def test_the_last_reasons_are_kept_in_order() -> None:
         log.add(1.0, reason)
     assert [each.reason for each in log.reasons()] == ["quiet", "timed out"]
     assert log.reasons()[0].time <= log.reasons()[1].time
+
+
+def test_each_request_is_counted_once_by_what_became_of_it() -> None:
+    log = LatencyLog()
+    for origin in ("engine", "joined", "cache", "cache", "ahead"):
+        log.add(1.0, origin=origin)
+    for reason in ("cancelled", "superseded", "timed out", "quiet"):
+        log.add(1.0, reason)
+    assert log.counts.pop("asked") == log.counts.total() == 9
+    assert log.counts == {
+        "engine": 1, "joined": 1, "cache": 2, "ahead": 1, "cancelled": 2, "deadline": 1, "silent": 1
+    }  # fmt: skip
