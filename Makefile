@@ -49,9 +49,9 @@ vsix: node wheel ## build the installable VS Code extension, the server's wheel 
 bench: bench-infill ## measure latency and infilling; results go to benchmarks/results
 	$(BIN)/python benchmarks/latency.py
 
-bench-infill: model ## score the base and its adapter on problems and on unseen projects (an hour)
+bench-infill: model ## score the base and its adapter again, into build/ (an hour)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
-	$(BIN)/python benchmarks/infill.py --plot docs/images/infill.svg
+	$(BIN)/python benchmarks/infill.py --out build/infill.json --plot build/infill.svg
 
 clean: ## remove what was built, not what was learned
 	rm -rf $(VENV) node_modules build dist server-wheel extension/out
