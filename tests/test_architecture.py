@@ -22,6 +22,7 @@ ALLOWED_LAYERS = {
     "completion": {"core", "config", "memory", "model"},
     "learning": {"core", "config", "memory", "model"},
     "lsp": {"core", "config", "memory", "model", "completion", "learning"},
+    "replay": {"core", "memory", "lsp"},
 }
 """What each layer may import of our own; the command line may import everything."""
 

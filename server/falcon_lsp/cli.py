@@ -78,6 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_simple(verbs, common)
     _add_memory(verbs, common)
     _add_adapters(verbs, common)
+    _add_replay(verbs, common)
     return parser
 
 
@@ -172,6 +173,24 @@ def _add_adapters(verbs: argparse._SubParsersAction, common: argparse.ArgumentPa
     rollback = actions.add_parser("rollback", parents=[common], help="go back to an earlier one")
     rollback.add_argument("id", nargs="?", help="which; default: the parent of the current one")
     rollback.set_defaults(run=commands.adapters_rollback)
+
+
+def _add_replay(verbs: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:  # type: ignore[type-arg]
+    replay = verbs.add_parser(
+        "replay", parents=[common], help="type a history again: what does learning gain?"
+    )
+    replay.add_argument("path", type=Path, help="a git repository, a folder or a file")
+    replay.add_argument("--history", action="store_true", help="type the commits, not the files")
+    replay.add_argument("--budget", type=_minutes, default=8.0, help="minutes (default: 8)")
+    replay.add_argument("--seed", type=int, default=1, help="chooses what is typed (default: 1)")
+    replay.add_argument("--learn", action="store_true", help="keep what was learned")
+    replay.set_defaults(run=commands.replay)
+
+
+def _minutes(text: str) -> float:
+    if not 0 < (number := float(text)) < 100_000:
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return number
 
 
 def _count(text: str) -> int:

@@ -254,6 +254,46 @@ def adapters_rollback(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def replay(arguments: argparse.Namespace) -> int:
+    """Type a history again with and without what is learned from it, and compare."""
+    from falcon_lsp.replay import learn, runner
+    from falcon_lsp.replay.errors import ReplayError
+    from falcon_lsp.replay.report import lines
+
+    read_config(arguments)  # a wrong --set is told before anything starts
+    store = read_store(arguments)
+    options = runner.Options(
+        store.cache, arguments.budget, arguments.seed, tuple(arguments.set or ())
+    )
+    try:
+        with (
+            _replay_source(arguments) as source,
+            progress_bar("Replaying", quiet=bool(arguments.json)) as progress,
+            runner.replayed(source, options, progress) as result,
+        ):
+            learned = (
+                learn.hand_on(result.learned_store, store, source.root) if arguments.learn else 0
+            )
+    except ReplayError as error:
+        raise UserError(str(error)) from error
+    show(arguments, result.figures, lambda _: lines(result, learned))
+    return 0
+
+
+@contextmanager
+def _replay_source(arguments: argparse.Namespace) -> Iterator[Any]:
+    from falcon_lsp.replay.git import Git
+    from falcon_lsp.replay.sources import Folder, History
+
+    if not arguments.path.exists():
+        raise UserError(f"there is no folder {arguments.path}")
+    if not arguments.history:
+        yield Folder(arguments.path)
+        return
+    with Git(arguments.path) as git:
+        yield History(git)
+
+
 def read_config(arguments: argparse.Namespace) -> Config:
     """Return the settings of ``--set`` and the folder options; raises `UserError`.
 
