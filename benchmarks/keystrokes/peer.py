@@ -83,16 +83,23 @@ class Completion:
 
     def __init__(self, port: int, body: Mapping[str, Any]) -> None:
         self._task = asyncio.ensure_future(_stream(port, json.dumps(body).encode()))
+        self._closed = False
 
     async def result(self) -> dict[str, Any]:
-        """Return the last message with the whole text as ``content``; raises `Withdrawn`."""
+        """Return the last message with the whole text as ``content``.
+
+        Raises `Withdrawn` after `close`, and `OSError` when the server left first.
+        """
         try:
             return await self._task
         except (asyncio.CancelledError, OSError) as error:
-            raise Withdrawn from error
+            if self._closed:
+                raise Withdrawn from error
+            raise
 
     def close(self) -> None:
         """Close the connection, which tells the server to stop."""
+        self._closed = True
         self._task.cancel()
 
 

@@ -23,7 +23,7 @@ from keystrokes.recording import Part
 from keystrokes.replay import place
 
 STARTS = 3
-START_LIMIT, SWAP_LIMIT = 60.0, 90.0
+START_LIMIT, SWAP_LIMIT = 120.0, 240.0
 SWAP_INTERVAL, SWAP_BASELINE, SWAP_AFTER = 0.25, 12, 4
 """Seconds between two questions around a swap, how many come before it and after it."""
 STOPS, STOP_AFTER, STILL, LOOK, STOP_LIMIT = 10, 0.08, 0.08, 0.02, 3.0
@@ -33,8 +33,12 @@ Place = tuple[int, int]
 
 
 async def start(workspace: Path, part: Part, engine: str) -> dict[str, Any]:
-    """Start the server `STARTS` times on empty stores; the cache of weights is warm."""
+    """Start the server `STARTS` times on empty stores, after once more that warms the cache."""
     initialized, first = [], []
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as data:
+        editor = await Editor.launch(workspace, Path(data), engine)
+        await editor.until_ready()
+        await editor.shutdown()
     for _ in range(STARTS):
         with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as data:
             begun = time.perf_counter()
