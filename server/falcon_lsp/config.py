@@ -37,10 +37,10 @@ class CompletionOptions:
     """When and how much to suggest."""
 
     deadline_ms: int = option(
-        1500, "Longest time to wait for a suggestion, in milliseconds.", low=50, high=30_000
+        500, "Longest time to wait for a suggestion, in milliseconds.", low=50, high=30_000
     )
     cold_deadline_ms: int = option(
-        4000, "The same for the first request in a document, whose context has to be read.",
+        1000, "The same for the first request in a document, whose context has to be read.",
         low=50, high=60_000,
     )  # fmt: skip
     max_tokens: int = option(48, "Longest suggestion, in tokens of the model.", low=1, high=512)

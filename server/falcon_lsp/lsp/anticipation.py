@@ -60,6 +60,7 @@ class Anticipation:
             self._timer = None
 
     def _begin(self) -> None:
+        self._timer = None
         request = self._latest
         if request is None or self._is_prepared(request):
             return

@@ -12,10 +12,12 @@ from typing import Any
 
 from pygls.exceptions import JsonRpcInvalidParams
 
+from falcon_lsp.core.text import Position
 from falcon_lsp.core.types import Diagnostic, Outcome, new_id
 
 FEEDBACK = "falcon/feedback"
 DIAGNOSTICS = "falcon/diagnostics"
+CURSOR = "falcon/cursor"
 STATUS = "falcon/status"
 STATUS_CHANGED = "falcon/statusChanged"
 PAUSE = "falcon/pause"
@@ -71,6 +73,17 @@ def read_diagnostics(params: Any) -> ForwardedDiagnostics:
     if not isinstance(uri, str) or not isinstance(found, list):
         raise JsonRpcInvalidParams("uri must be a string and diagnostics a list")
     return ForwardedDiagnostics(uri, tuple(map(_diagnostic, found[:MAX_DIAGNOSTICS])))
+
+
+def read_cursor(params: Any) -> tuple[str, Position]:
+    """Read a ``falcon/cursor`` message; raises `JsonRpcInvalidParams`."""
+    data = plain(params)
+    uri, place = data.get("uri"), data.get("position")
+    known = place if isinstance(place, dict) else {}
+    line, character = known.get("line"), known.get("character")
+    if not isinstance(uri, str) or type(line) is not int or type(character) is not int:
+        raise JsonRpcInvalidParams("uri must be a string and position a place in it")
+    return uri, Position(max(0, line), max(0, character))
 
 
 def read_flag(params: Any, name: str) -> bool:

@@ -75,6 +75,7 @@ def register(server: Falcon) -> None:
     command(convert.ACCEPTED_COMMAND)(bind_async(server, on_accepted))
     feature(extensions.FEEDBACK)(bind_async(server, on_feedback))
     feature(extensions.DIAGNOSTICS)(bind(server, on_diagnostics))
+    feature(extensions.CURSOR)(bind(server, on_cursor))
     feature(extensions.STATUS)(bind_async(server, on_status))
     feature(extensions.PAUSE)(bind_async(server, on_pause))
     feature(extensions.TRAIN_NOW)(bind_async(server, on_train_now))
@@ -127,11 +128,13 @@ async def on_initialized(server: Falcon, _params: lsp.InitializedParams) -> None
 def training_listener(server: Falcon) -> Callable[[dict[str, Any]], None]:
     """Return what shows the trainer's progress in this client and follows a new adapter."""
     report = ProgressReporter(server, "falcon: learning")
+    loop = asyncio.get_running_loop()
 
     def listen(event: dict[str, Any]) -> None:
         what = event["event"]
         if what == "served":
             server.session.completion.reset()
+            loop.call_soon_threadsafe(server.session.anticipation.renew)
         elif what == "phase":
             report(event["phase"], TRAINING_SHARES.get(event["phase"], 0.0))
         elif what in {"done", "error", "failed", "paused", "cancelled"}:
@@ -144,6 +147,7 @@ async def on_configuration(server: Falcon, params: lsp.DidChangeConfigurationPar
     """Take over changed settings, pushed or pulled."""
     server.app.reconfigure(await pull_configuration(server, params.settings))
     server.session.completion.reset()
+    server.session.anticipation.renew()
 
 
 async def pull_configuration(server: Falcon, pushed: object = None) -> Config:
@@ -236,6 +240,11 @@ def on_diagnostics(server: Falcon, params: Any) -> None:
     """Take over what the editor's other servers find."""
     forwarded = extensions.read_diagnostics(params)
     server.session.found(forwarded.uri, FORWARDED, forwarded.diagnostics)
+
+
+def on_cursor(server: Falcon, params: Any) -> None:
+    """Prepare for a request where the cursor has come to rest."""
+    server.session.rests(*extensions.read_cursor(params))
 
 
 async def on_status(server: Falcon, _params: Any = None) -> dict[str, Any]:

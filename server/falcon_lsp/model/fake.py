@@ -80,6 +80,7 @@ class FakeEngine:
     def prefill(self, prompt: Prompt, token: CancellationToken) -> None:
         """Note the prompt; nothing is faster for it."""
         self._wait(token)
+        token.check()
         self.prefilled.append(prompt)
 
     def score(self, prompt: Prompt, text: str, token: CancellationToken) -> tuple[float, ...]:
