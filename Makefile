@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 NPM := npm --no-fund --no-audit --loglevel=error
 
 .DEFAULT_GOAL := help
-.PHONY: help install model node demo test check format vsix wheel bench bench-infill clean
+.PHONY: help install model node demo test check format vsix wheel bench bench-latency bench-infill clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -46,8 +46,11 @@ wheel: install ## build the Python wheel into server-wheel/
 vsix: node wheel ## build the installable VS Code extension, the server's wheel inside
 	$(NPM) run vsix
 
-bench: bench-infill ## measure latency and infilling; results go to benchmarks/results
-	$(BIN)/python benchmarks/latency.py
+bench: bench-latency bench-infill ## measure latency and infilling
+
+bench-latency: model ## type a session into this server and into llama.cpp's (10 minutes)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
+	$(BIN)/python benchmarks/latency.py --plot docs/images/latency.svg
 
 bench-infill: model ## score the base and its adapter again, into build/ (an hour)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
