@@ -296,6 +296,11 @@ class Ledger:
             self._file.scrub()
         return gone
 
+    def forgotten_ids(self) -> set[str]:
+        """Return the completion ids of all episodes that were forgotten."""
+        rows = self._read("SELECT DISTINCT completion_id FROM events WHERE payload IS NULL")
+        return {row[0] for row in rows}
+
     # ---------------------------------------------------------------- mechanics
 
     def _decode(self, rows: Iterable[Sequence[Any]]) -> Iterator[tuple[int, Event]]:

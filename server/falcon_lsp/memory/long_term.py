@@ -3,62 +3,103 @@
 Everything here is derived from the ledger and may be deleted at any time. ``folder`` holds
 *generations*, each a Chroma folder of its own, and ``current.json`` names the one that counts,
 the embedder it was made with and the ledger's ``epoch`` (which `Ledger.forget` raises). When
-any of this does not hold, a new generation begins and the others are removed: deleted vectors
-survive in Chroma's files, deleted folders do not.
+any of this does not hold, or its graph files are not as they were sealed (`graph_files`), a new
+generation begins and the others are removed: deleted vectors survive in Chroma's files, deleted
+folders do not.
 
 One process owns the folder (a lock that dies with it): a second one would not see new vectors.
-Chroma is imported by `open`, never before. There is one collection per outcome, workspace and
-language, so no query needs a filter and no workspace sees another's records.
+Chroma is imported by `open`, never before.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import logging
 import shutil
 import threading
-from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from falcon_lsp.core.paths import Busy, atomic_write, locked, private_folder
 from falcon_lsp.core.types import new_id
-from falcon_lsp.memory.records import (
-    CONTEXT_CHARS,
-    Recalled,
-    Record,
-    document,
-    metadata,
-    recalled,
-)
+from falcon_lsp.memory.collections_index import CollectionsIndex
+from falcon_lsp.memory.graph_files import Seal
+from falcon_lsp.memory.records import Damaged, Recalled, Record
 
 if TYPE_CHECKING:
     from falcon_lsp.memory.embedder import Embedder
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
-_PAGE = 1000
-_NEVER = 1_000_000_000
-"""Chroma writes its graph files with whatever stood in freed memory (1.5.9). So it is kept from
-ever writing a filled one (it rebuilds the graph from its SQLite file at start, about 1 s for 1,000
-records), and the empty one that it writes for each collection is zeroed (`_seal`)."""
-_FILLED = slice(20, 28)
-"""Where a graph's header counts its elements."""
-OUTCOMES = ("success", "failure")
+MOST_FAILURES = 3
+"""After so many in a row the index is given up and built anew."""
+
+OWNED_ELSEWHERE = "another server on this machine owns the index"
 
 
 class NotOpen(Exception):
     """The index was closed or discarded in the meantime."""
 
 
-class LongTermMemory:
-    """The index in ``folder``. Changes come from one thread; `query` may come from another.
+class RecallIndex(Protocol):
+    """What the indexer and the service need of long-term memory, wherever it lies.
 
-    ``reason`` says why it is not `available`.
+    ``generation`` names what is being filled: each has a cursor of its own in the ledger.
+    ``host`` names the Chroma server where the records lie; empty: they lie here. Any process may
+    ask a server; what was forgotten has to be named to `erase`: here the next epoch is enough.
     """
+
+    generation: str
+    reason: str
+    host: str
+
+    @property
+    def available(self) -> bool:
+        """Whether it can be asked now; if not, ``reason`` says why."""
+
+    def open(self, epoch: int) -> bool:
+        """Make ready what belongs to the ledger's ``epoch``; cheap when it is ready."""
+
+    def upsert(self, records: Sequence[Record]) -> None:
+        """Add records; of those with one key the latest stays."""
+
+    def retract(self, records: Sequence[Record]) -> None:
+        """Remove what is held of these very episodes."""
+
+    def erase(self, completion_ids: Collection[str]) -> int:
+        """Remove all records of these episodes; returns how many there were."""
+
+    def evict(self) -> int:
+        """Keep within the most records; returns how many had to go."""
+
+    def query(
+        self, text: str, workspace: str, language: str, k: int, exclude: Collection[str] = ()
+    ) -> list[Recalled]:
+        """Return at most ``k`` successes and ``k`` failures, most alike first."""
+
+    def count(self) -> int:
+        """Return the number of records."""
+
+    def fail(self, error: BaseException) -> None:
+        """Disconnect after ``error``; the next `open` connects again."""
+
+    def discard(self) -> bool:
+        """Remove all that this machine holds; False when another process owns it."""
+
+    def close(self) -> None:
+        """Let go of everything; `open` may be called again."""
+
+
+class LongTermMemory:
+    """The index in ``folder`` (a `RecallIndex`), of at most ``max_records``.
+
+    Changes come from one thread; `query` and `count` may come from others.
+    """
+
+    host = ""
 
     def __init__(self, folder: Path, embedder: Embedder, lock_path: Path, max_records: int) -> None:
         self.folder = folder
@@ -68,16 +109,17 @@ class LongTermMemory:
         self._max_records = max_records
         self._lock_path = lock_path
         self._ownership = contextlib.ExitStack()
-        self._owner = False
+        self.owner = False
         self._client: Any = None
-        self._collections: dict[str, Any] = {}
-        self._sealed: dict[Path, int] = {}
+        self._index: CollectionsIndex | None = None
+        self._seal: Seal | None = None
+        self._failures = 0
         self._changing = threading.RLock()
 
     @property
     def available(self) -> bool:
         """Whether it can be asked now."""
-        return self._client is not None
+        return self._index is not None
 
     def open(self, epoch: int) -> bool:
         """Become the owner and make ready the generation of ``epoch``; False: see ``reason``.
@@ -88,16 +130,16 @@ class LongTermMemory:
             if not self._own():
                 return False
             try:
-                if not self._current_of(epoch):
+                if self._failures >= MOST_FAILURES or not self._current_of(epoch):
                     self._begin(epoch)
-                if self._client is None:
+                if self._index is None:
                     self._load(epoch)
             except OSError as error:
                 self.reason = f"the folder cannot be used ({error.strerror})"
             return self.available
 
     def discard(self) -> bool:
-        """Remove every generation and every damaged one from disk; False when not the owner."""
+        """Remove every generation from disk; False when not the owner."""
         with self._changing:
             if not self._own():
                 return False
@@ -111,140 +153,85 @@ class LongTermMemory:
         with self._changing:
             self._close_client()
             self._ownership.close()
-            self._owner = False
+            self.owner = False
             self.reason = "closed"
 
     def upsert(self, records: Sequence[Record]) -> None:
-        """Add or replace ``records``; one that changed its outcome leaves its old collection."""
-        groups: dict[tuple[str, str, str], dict[str, Record]] = defaultdict(dict)
-        for record in records:
-            groups[record.workspace, record.language, record.outcome][record.completion_id] = record
-        with self._changing:
-            self._require_open()
-            for (workspace, language, outcome), group in groups.items():
-                other = OUTCOMES[1 - OUTCOMES.index(outcome)]
-                self._remove(_collection_name(other, workspace, language), list(group))
-                collection = self._collection(outcome, workspace, language)
-                collection.upsert(
-                    ids=list(group),
-                    embeddings=self.embedder.embed([r.context for r in group.values()]),
-                    documents=[document(record) for record in group.values()],
-                    metadatas=[metadata(record) for record in group.values()],
-                )
-            self._seal()
+        """Add ``records``; of those with one key the latest stays. Raises `NotOpen`."""
+        self._change(lambda index: index.upsert(records))
+
+    def retract(self, records: Sequence[Record]) -> None:
+        """Remove what is held of these very episodes; bytes stay until the next `discard`."""
+        self._change(lambda index: index.retract(records))
+
+    def erase(self, completion_ids: Collection[str]) -> int:
+        """Remove the records of these episodes; bytes stay until the next `discard`."""
+        return self._change(lambda index: index.erase(completion_ids))
+
+    def evict(self) -> int:
+        """When there are too many records, remove the least worthy; returns how many."""
+        return self._change(lambda index: index.evict(self._max_records))
 
     def query(
         self, text: str, workspace: str, language: str, k: int, exclude: Collection[str] = ()
     ) -> list[Recalled]:
         """Return at most ``k`` successes and ``k`` failures like ``text``, most alike first.
 
-        ``exclude`` holds completion ids that must not come back: the episode that asks.
+        ``exclude`` holds completion ids that must not come back: the episode that asks. What Chroma
+        raises, and `Damaged`, counts as a failure of the index.
         """
-        vector = self.embedder.embed([text[-CONTEXT_CHARS:]])
-        found: list[Recalled] = []
-        for outcome in OUTCOMES:
-            collection = self._collections.get(_collection_name(outcome, workspace, language))
-            if collection is None:
-                continue
-            answer = collection.query(
-                query_embeddings=vector,
-                n_results=k + len(exclude),
-                include=["metadatas", "documents", "distances"],
-            )
-            rows = zip(*(answer[key][0] for key in _ANSWER), strict=True)
-            kept = [recalled(outcome, *row) for row in rows if row[0] not in exclude]
-            found += kept[:k]
-        return sorted(found, key=lambda each: -each.score)
-
-    def delete(self, ids: Collection[str]) -> None:
-        """Remove records; unknown ids are no error. Their bytes stay until the next `discard`."""
-        with self._changing:
-            self._require_open()
-            for name in list(self._collections):
-                self._remove(name, list(ids))
+        index = self._index
+        if index is None:
+            return []
+        try:
+            return index.query(text, workspace, language, k, exclude)
+        except Exception as error:
+            if index is self._index:
+                self.fail(error)
+            raise
 
     def count(self) -> int:
         """Return the number of records."""
-        return sum(collection.count() for collection in list(self._collections.values()))
+        return self._index.total if self._index is not None else 0
 
     def ids(self) -> set[str]:
         """Return the completion id of every record."""
-        return {row[0] for name in list(self._collections) for row in self._rows(name)}
-
-    def evict(self) -> int:
-        """When there are more than the most records, remove the oldest 5 %; returns how many."""
-        if self.count() <= self._max_records:
-            return 0
-        rows = [
-            (float(fields["time"]), key, name)
-            for name in list(self._collections)
-            for key, fields in self._rows(name)
-        ]
-        rows.sort()
-        surplus = rows[: len(rows) - int(self._max_records * 0.95)]
-        by_name: dict[str, list[str]] = defaultdict(list)
-        for _, key, name in surplus:
-            by_name[name].append(key)
-        with self._changing:
-            for name, keys in by_name.items():
-                self._remove(name, keys)
-        return len(surplus)
+        return self._index.ids() if self._index is not None else set()
 
     def fail(self, error: BaseException) -> None:
-        """Disconnect after ``error``; the next `open` connects again, or begins anew."""
+        """Disconnect after ``error``; the next `open` connects again, or begins anew.
+
+        Damage begins anew at once, other errors when they come `MOST_FAILURES` times in a row.
+        """
         with self._changing:
+            self._failures = MOST_FAILURES if isinstance(error, Damaged) else self._failures + 1
             self._close_client()
             self.reason = f"the index failed ({type(error).__name__})"
 
-    # ------------------------------------------------------------------ collections
-
-    def _require_open(self) -> None:
-        if self._client is None:
-            raise NotOpen
-
-    def _collection(self, outcome: str, workspace: str, language: str) -> Any:
-        name = _collection_name(outcome, workspace, language)
-        if name not in self._collections:
-            self._collections[name] = self._client.get_or_create_collection(
-                name,
-                embedding_function=None,
-                configuration={"hnsw": {"space": "cosine", "sync_threshold": _NEVER}},
-                metadata={
-                    "outcome": outcome,
-                    "workspace": workspace,
-                    "language": language,
-                    "embedder": self.embedder.id,
-                },
-            )
-            self._probe(self._collections[name])
-        return self._collections[name]
-
-    def _remove(self, name: str, ids: list[str]) -> None:
-        collection = self._collections.get(name)
-        if collection is None:
-            return
-        for start in range(0, len(ids), _PAGE):
-            collection.delete(ids=ids[start : start + _PAGE])
-
-    def _rows(self, name: str) -> Iterable[tuple[str, dict[str, Any]]]:
-        collection = self._collections[name]
-        for offset in range(0, collection.count(), _PAGE):
-            page = collection.get(include=["metadatas"], limit=_PAGE, offset=offset)
-            yield from zip(page["ids"], page["metadatas"], strict=True)
+    def _change(self, change: Callable[[CollectionsIndex], T]) -> T:
+        with self._changing:
+            if self._index is None or self._seal is None:
+                raise NotOpen
+            try:
+                changed = change(self._index)
+            finally:
+                self._seal.renew()
+            self._failures = 0
+            return changed
 
     # ------------------------------------------------------------------ generations
 
     def _own(self) -> bool:
-        if not self._owner:
+        if not self.owner:
             try:
                 self._ownership.enter_context(locked(self._lock_path))
             except Busy:
-                self.reason = "another server on this machine owns the index"
+                self.reason = OWNED_ELSEWHERE
                 return False
             except OSError as error:
                 self.reason = f"the folder cannot be used ({error.strerror})"
                 return False
-            self._owner = True
+            self.owner = True
         return True
 
     def _current_of(self, epoch: int) -> bool:
@@ -261,6 +248,7 @@ class LongTermMemory:
 
     def _begin(self, epoch: int) -> None:
         self._close_client()
+        self._failures = 0
         self.generation = new_id("gen")
         private_folder(self.folder / self.generation)
         manifest = {
@@ -270,7 +258,7 @@ class LongTermMemory:
         logger.info("long-term memory begins generation %s", self.generation)
 
     def _load(self, epoch: int) -> None:
-        """Connect to the current generation; one that Chroma cannot read is moved aside."""
+        """Connect to the current generation; one that is damaged is given up."""
         try:
             self._connect()
         except ImportError as error:
@@ -280,74 +268,40 @@ class LongTermMemory:
             if isinstance(error, KeyboardInterrupt | SystemExit):
                 raise
             logger.warning("the index is damaged and built anew: %s", type(error).__name__)
-            self._close_client()
-            damaged = self.folder / self.generation
-            damaged.rename(damaged.with_name(f"damaged-{self.generation}"))
             self._begin(epoch)
             self._connect()
-        self._sweep(keep_damaged=True)
+        self._sweep()
 
     def _connect(self) -> None:
+        """Have Chroma load everything now: it raises if it cannot. Raises `Damaged`."""
         import chromadb
         from chromadb.config import Settings
 
         manifest = json.loads((self.folder / "current.json").read_text(encoding="utf-8"))
         self.generation = manifest["generation"]
-        client = chromadb.PersistentClient(
-            str(self.folder / self.generation), settings=Settings(anonymized_telemetry=False)
+        root = self.folder / self.generation
+        self._seal = Seal(root)
+        if not self._seal.holds():
+            raise Damaged
+        self._client = chromadb.PersistentClient(
+            str(root), settings=Settings(anonymized_telemetry=False)
         )
-        collections = {
-            found.name: client.get_collection(found.name, embedding_function=None)
-            for found in client.list_collections()
-        }
-        for collection in collections.values():
-            self._probe(collection)
-        self._seal()
-        self._collections = collections
-        self._client = client
+        names = [found.name for found in self._client.list_collections()]
+        self._index = CollectionsIndex(self._client, self.embedder, names)
         self.reason = ""
-
-    def _probe(self, collection: Any) -> None:
-        """Have Chroma load the graph of a collection now: it raises if it cannot."""
-        collection.query(query_embeddings=self.embedder.embed(["probe"]), n_results=1)
-
-    def _seal(self) -> None:
-        """Overwrite the parts of Chroma's empty graph files that hold stray memory."""
-        for header in (self.folder / self.generation).glob("*/header.bin"):
-            if any(header.read_bytes()[_FILLED]):
-                continue
-            for name in ("data_level0.bin", "length.bin"):
-                file = header.with_name(name)
-                if file.is_file() and self._sealed.get(file) != file.stat().st_mtime_ns:
-                    with file.open("r+b") as stream:
-                        stream.write(bytes(file.stat().st_size))
-                    self._sealed[file] = file.stat().st_mtime_ns
 
     def _close_client(self) -> None:
         client, self._client = self._client, None
-        self._collections = {}
-        self._sealed = {}
+        self._index = self._seal = None
         self.reason = "being built"
         if client is not None:
             client.close()
 
-    def _sweep(self, *, keep_damaged: bool = False) -> bool:
-        """Remove generations that no longer count; True when none is left."""
+    def _sweep(self) -> bool:
+        """Remove generations that do not count; True when none is left."""
         if not self.folder.is_dir():
             return True
-        clean = True
-        for old in self.folder.iterdir():
-            mine = old.name == self.generation or not old.is_dir()
-            if mine or (keep_damaged and old.name.startswith("damaged-")):
-                continue
-            shutil.rmtree(old, ignore_errors=True)
-            clean = clean and not old.exists()
-        return clean
-
-
-_ANSWER = ("ids", "documents", "metadatas", "distances")
-
-
-def _collection_name(outcome: str, workspace: str, language: str) -> str:
-    key = json.dumps([workspace, language])
-    return f"{outcome}-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
+        old = [e for e in self.folder.iterdir() if e.is_dir() and e.name != self.generation]
+        for folder in old:
+            shutil.rmtree(folder, ignore_errors=True)
+        return not any(folder.exists() for folder in old)

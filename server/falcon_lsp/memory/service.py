@@ -12,9 +12,6 @@ import threading
 import time
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Collection, Iterable, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from falcon_lsp.config import MemoryOptions
@@ -24,8 +21,10 @@ from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.memory.events import Event, Kind
 from falcon_lsp.memory.indexer import Indexer
 from falcon_lsp.memory.ledger import Ledger, LedgerUnavailable
-from falcon_lsp.memory.long_term import LongTermMemory
+from falcon_lsp.memory.long_term import LongTermMemory, RecallIndex
+from falcon_lsp.memory.peers import Question
 from falcon_lsp.memory.policy import RecordingPolicy
+from falcon_lsp.memory.recall import Recall
 from falcon_lsp.memory.records import Recalled
 from falcon_lsp.memory.redact import redact_event
 from falcon_lsp.memory.rejection_log import RejectionLog, forgiving
@@ -47,7 +46,7 @@ _MAX_TAINTED = 4096
 class MemoryService:
     """Ledger and long-term memory of one store. Every method may be called from any thread.
 
-    A second service on the same store records as well; its recall is off, and `status` says so.
+    A second service on the same store records as well, and recalls through the first.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class MemoryService:
 
         self.policy = RecordingPolicy(options)
         self._store = store
-        self._long_term = LongTermMemory(
+        self._long_term: RecallIndex = LongTermMemory(
             store.chroma,
             embedder or HashedNgramEmbedder(),
             store.locks / "index.lock",
@@ -74,11 +73,11 @@ class MemoryService:
         self._tainted: OrderedDict[str, None] = OrderedDict()
         self._lock = threading.RLock()
         self._following = threading.Lock()
-        self._recaller = _Recaller()
         self._rejections = RejectionLog(rejections or Rejections())
         self._closing = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="falcon-memory", daemon=True)
         self.counters: Counter[str] = Counter()
+        self._recall = Recall(self._long_term, store.data, self.counters)
 
     def open(self) -> bool:
         """Open the ledger and start indexing in the background; False: recording is paused."""
@@ -99,7 +98,7 @@ class MemoryService:
             self._ticker.join()
         if self._indexer is not None:
             self._indexer.close()
-        self._recaller.close()
+        self._recall.close()
         self._long_term.close()
         if self._ledger is not None:
             self._ledger.close()
@@ -161,7 +160,7 @@ class MemoryService:
                 self._pause(error)
                 return None
             self._trouble = ""
-            self._indexer = Indexer(self._ledger, self._long_term)
+            self._indexer = Indexer(self._ledger, self._long_term, opened=self._recall.tend)
             self._request("opened")
         return self._ledger
 
@@ -202,22 +201,8 @@ class MemoryService:
         Never raises and never takes longer than ``deadline_ms``: a miss is empty and counted. While
         one question is still being answered, others miss at once.
         """
-        if not self._long_term.available:
-            self.counters["recall_off"] += 1
-            return ()
-        future = self._recaller.ask(
-            lambda: self._long_term.query(text, workspace, language, k, exclude)
-        )
-        try:
-            found = tuple(future.result(deadline_ms / 1000)) if future is not None else None
-        except FutureTimeout:
-            found = None
-        except Exception as error:  # noqa: BLE001 - memory is a help, never a reason to fail
-            logger.warning("recall failed: %s", type(error).__name__)
-            self.counters["recall_failed"] += 1
-            return ()
-        self.counters["recall_missed" if found is None else "recalled"] += 1
-        return found or ()
+        question = Question(text, workspace, language, k, tuple(exclude))
+        return self._recall.records(question, deadline_ms)
 
     # ---------------------------------------------------------- reading, forgetting
 
@@ -232,7 +217,6 @@ class MemoryService:
     def status(self) -> dict[str, Any]:
         """Say how recording and recall are, in plain JSON values."""
         salvage = self._ledger.salvage if self._ledger is not None else None
-        available = self._long_term.available
         no_counts: dict[str, int] = {}
         return {
             "recording": self.policy.recording and not self._trouble,
@@ -242,11 +226,7 @@ class MemoryService:
             "unreadable": self._ledger.unreadable if self._ledger is not None else 0,
             "salvaged": salvage
             and {"damaged": str(salvage.damaged), "kept": salvage.kept, "lost": salvage.lost},
-            "recall": {
-                "available": available,
-                "reason": "" if available else f"recall is off: {self._long_term.reason}",
-                "records": self._count() if available else 0,
-            },
+            "recall": self._recall.status(),
             "counters": dict(self.counters),
         }
 
@@ -325,7 +305,7 @@ class MemoryService:
             return 0
         self._request("rebuild")
         self.wait_indexed()
-        return self._count()
+        return self._long_term.count()
 
     def wait_indexed(self, timeout: float | None = None) -> bool:
         """Block until the indexer rests; False when ``timeout`` seconds passed first."""
@@ -347,12 +327,6 @@ class MemoryService:
         with self._following:
             self._read(self._rejections.catch_up, None)
 
-    def _count(self) -> int:
-        try:
-            return self._long_term.count()
-        except Exception:  # noqa: BLE001 - the folder may vanish under us; the next run rebuilds it
-            return 0
-
     def _read(self, question: Callable[[Ledger], T], default: T) -> T:
         with self._lock:
             ledger = self._ready()
@@ -361,38 +335,3 @@ class MemoryService:
         except LedgerUnavailable as error:
             logger.warning("the ledger cannot be read: %s", error)
             return default
-
-
-class _Recaller:
-    """One daemon thread that answers one question at a time."""
-
-    def __init__(self) -> None:
-        self._inbox: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
-        self._free = threading.Semaphore(1)
-        self._thread: threading.Thread | None = None
-
-    def ask(self, question: Callable[[], list[Recalled]]) -> Future[list[Recalled]] | None:
-        """Have ``question`` answered; None while another one is."""
-        if not self._free.acquire(blocking=False):
-            return None
-        if self._thread is None:
-            self._thread = threading.Thread(target=self._run, name="falcon-recall", daemon=True)
-            self._thread.start()
-        future: Future[list[Recalled]] = Future()
-        self._inbox.put((future, question))
-        return future
-
-    def close(self) -> None:
-        """Let the thread end once it is done."""
-        self._inbox.put(None)
-
-    def _run(self) -> None:
-        while (item := self._inbox.get()) is not None:
-            future, question = item
-            try:
-                future.set_result(question())
-            except BaseException as error:  # noqa: BLE001 - Chroma's Rust panics are no Exception
-                known = isinstance(error, Exception)
-                future.set_exception(error if known else RuntimeError(type(error).__name__))
-            finally:
-                self._free.release()

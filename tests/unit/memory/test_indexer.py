@@ -10,7 +10,8 @@ from falcon_lsp.core.types import Outcome
 from falcon_lsp.memory import events as ev
 from falcon_lsp.memory.embedder import HashedNgramEmbedder
 from falcon_lsp.memory.episodes import fold
-from falcon_lsp.memory.indexer import Indexer, record_of
+from falcon_lsp.memory.gate import record_of, refusal
+from falcon_lsp.memory.indexer import Indexer
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.memory.long_term import LongTermMemory
 from memory_samples import episode_events, place
@@ -28,35 +29,30 @@ from memory_samples import episode_events, place
         (Outcome.SHOWN, "return total", 0, None),
         (Outcome.SUPERSEDED, "return total", 12, None),
         (Outcome.ACCEPTED, " )\n ) ", 6, None),
+        (Outcome.ACCEPTED, "x" * 2001, 2001, None),
         (Outcome.ACCEPTED, "k = '<redacted:github>'", 23, None),
     ],
 )
 def test_a_write_is_gated(what: Outcome, text: str, kept: int, expected: str | None) -> None:
     episode = fold(episode_events("c1", what=what, text=text, kept=kept))
     assert episode is not None
-    record = record_of(episode)
-    assert (record and record.outcome) == expected
+    assert (None if refusal(episode) else record_of(episode).outcome) == expected
 
 
 @pytest.mark.parametrize("field", ["prefix", "settled", "path"])
 def test_an_episode_that_a_secret_was_taken_out_of_is_left_out(field: str) -> None:
     episode = fold(episode_events("c1", **{field: "a<redacted:npm>b"}))
     assert episode is not None
-    assert record_of(episode) is None
+    assert refusal(episode) == "held a secret"
+
+
+def test_what_was_taken_and_deleted_again_is_no_success() -> None:
+    assert refusal(fold(episode_events("c1", settled=" \n"))) == "nothing of it is left"
 
 
 def test_a_record_is_bounded_and_says_what_was_found() -> None:
-    episode = fold(
-        episode_events("c1", text="x" * 9000, settled="y" * 9000, prefix="z" * 9000 + "end")
-    )
-    assert episode is not None
-    record = record_of(episode)
-    assert record is not None
-    assert (len(record.suggested), len(record.settled or ""), len(record.context)) == (
-        2000,
-        2000,
-        600,
-    )
+    record = record_of(fold(episode_events("c1", prefix="z" * 9000 + "end")))
+    assert len(record.context) == 600
     assert record.context.endswith("end")
     assert record.diagnostics == "F821:2"
 
@@ -103,6 +99,15 @@ def test_it_reads_in_batches_behind_its_cursor(ledger: Ledger, memory: Recorder)
     assert memory.batches[3:] == [["c10"]]
 
 
+def test_refusals_are_counted_by_reason(ledger: Ledger, memory: Recorder) -> None:
+    ledger.append(episode_events("c1", what=Outcome.IGNORED, kept=0))
+    ledger.append(episode_events("c2", kept=1))
+    indexer = Indexer(ledger, memory)
+    indexer.run("test")
+    assert dict(indexer.refused) == {"no opinion": 1, "too little was kept": 1}
+    assert memory.ids() == set()
+
+
 def test_a_crash_before_the_cursor_moves_repeats_harmlessly(
     ledger: Ledger, memory: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,7 +124,7 @@ def test_a_crash_before_the_cursor_moves_repeats_harmlessly(
 def test_an_undo_turns_a_success_into_a_failure_and_doubt_removes_it(
     ledger: Ledger, memory: Recorder
 ) -> None:
-    ledger.append([*episode_events("c1"), *episode_events("c2")])
+    ledger.append([*episode_events("c1"), *episode_events("c2", text="return other")])
     indexer = Indexer(ledger, memory)
     indexer.run("test")
     undone = ev.outcome(place("c1"), Outcome.UNDONE, chars_kept=0, elapsed_ms=1.0, inferred=True)
@@ -151,7 +156,7 @@ def test_a_failing_index_is_opened_again_and_given_up_after_three_failures(
 def test_more_than_the_most_records_are_evicted_by_age(ledger: Ledger, tmp_path: Path) -> None:
     memory = Recorder(tmp_path, most=10)
     for index in range(12):
-        ledger.append(episode_events(f"c{index}", time=1000.0 + index))
+        ledger.append(episode_events(f"c{index}", text=f"return {index}", time=1000.0 + index))
     Indexer(ledger, memory).run("test")
     assert memory.ids() == {f"c{index}" for index in range(3, 12)}
     memory.close()

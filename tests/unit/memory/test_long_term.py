@@ -11,7 +11,7 @@ import pytest
 
 from falcon_lsp.memory.embedder import HashedNgramEmbedder
 from falcon_lsp.memory.long_term import LongTermMemory, NotOpen
-from falcon_lsp.memory.records import Record
+from falcon_lsp.memory.records import Damaged, Record, worth
 
 RECORD = Record(
     completion_id="c1",
@@ -31,7 +31,9 @@ RECORD = Record(
 
 
 def record(completion_id: str, **changes: object) -> Record:
-    return replace(RECORD, completion_id=completion_id, **changes)
+    """`RECORD` under another id, and with another text: those with one key displace each other."""
+    fields = {"suggested": f"return {completion_id}(items)", **changes}
+    return replace(RECORD, completion_id=completion_id, **fields)
 
 
 @pytest.fixture
@@ -90,7 +92,7 @@ def test_excluded_and_deleted_records_do_not_come_back(make) -> None:
     memory = make()
     memory.upsert([record(f"c{n}") for n in range(4)])
     assert set(ask(memory, k=3, exclude=["c0"])) == {"c1", "c2", "c3"}
-    memory.delete(["c1", "unknown"])
+    memory.retract([record("c1"), record("unknown")])
     assert set(ask(memory, exclude=["c0"])) == {"c2", "c3"}
 
 
@@ -133,14 +135,14 @@ def test_a_manifest_that_makes_no_sense_begins_anew(make, tmp_path, manifest: by
     assert json.loads((tmp_path / "chroma" / "current.json").read_text())["epoch"] == 0
 
 
-def test_a_folder_that_chroma_cannot_read_is_moved_aside(make, tmp_path) -> None:
+def test_a_folder_that_chroma_cannot_read_is_given_up(make, tmp_path) -> None:
     first = make()
     first.upsert([record("c1")])
     first.close()
     (tmp_path / "chroma" / first.generation / "chroma.sqlite3").write_bytes(b"not a database" * 999)
     second = make()
     assert (second.available, second.count()) == (True, 0)
-    assert (tmp_path / "chroma" / f"damaged-{first.generation}").is_dir()
+    assert not (tmp_path / "chroma" / first.generation).exists()
     second.discard()
     assert [entry.name for entry in (tmp_path / "chroma").iterdir()] == []
 
@@ -162,28 +164,84 @@ def test_what_is_not_open_refuses_changes(make) -> None:
         memory.upsert([record("c1")])
 
 
-def test_the_oldest_records_are_evicted(make) -> None:
+@pytest.mark.parametrize("outcome", ["success", "failure"])
+def test_the_latest_verdict_on_nearly_the_same_suggestion_stands(make, outcome: str) -> None:
+    memory = make()
+    memory.upsert([record("old", suggested="return  sum( items )", time=1.0)])
+    memory.upsert([record("new", suggested="return sum(items)", time=3.0, outcome=outcome)])
+    memory.upsert([record("late news of an old one", suggested="return sum(items)", time=2.0)])
+    (found,) = memory.query(RECORD.context, "file:///w", "python", 5)
+    assert (found.record.completion_id, found.record.outcome) == ("new", outcome)
+    memory.retract([record("old", suggested="return sum(items)")])
+    assert memory.count() == 1
+
+
+def test_one_batch_or_many_come_to_the_same(make) -> None:
+    records = [
+        record(f"c{n}", suggested=f"f{n % 7}(x)", time=float(n * 31 % 20), outcome=_side(n // 3))
+        for n in range(40)
+    ]
+    one, many = make(), []
+    one.upsert(records)
+    together = one.ids()
+    one.discard()
+    one.open(0)
+    for each in reversed(records):
+        one.upsert([each])
+        many.append(one.count())
+    assert one.ids() == together
+    assert (len(together), many[-1]) == (7, 7)
+
+
+@pytest.mark.parametrize("age_days", [0, 90, 180])
+def test_worth_halves_with_age_and_doubles_with_what_was_kept(age_days: int) -> None:
+    now = 1_800_000_000.0
+    kept = 2 ** (age_days // 90) * 16 - 1
+    assert worth(kept, now - age_days * 86_400) == pytest.approx(worth(15, now))
+
+
+def test_the_least_worthy_records_are_evicted(make) -> None:
     memory = make(most=100)
-    memory.upsert([record(f"c{n}", time=float(n), outcome=_side(n)) for n in range(100)])
+    memory.upsert([record(f"c{n}", time=float(n), outcome=_side(n)) for n in range(99)])
+    memory.upsert([record("long and old", chars_kept=500, time=0.0)])
     assert memory.evict() == 0
-    memory.upsert([record("c100", time=100.0)])
+    memory.upsert([record("c99", time=99.0)])
     assert memory.evict() == 6
-    assert memory.ids() == {f"c{n}" for n in range(6, 101)}
+    assert memory.ids() == {"long and old", *(f"c{n}" for n in range(6, 100))}
+    assert memory.count() == 95
 
 
 def _side(number: int) -> str:
     return ("success", "failure")[number % 2]
 
 
-def test_no_stray_memory_reaches_the_graph_files(make, tmp_path) -> None:
+@pytest.mark.parametrize("field", ["suggested", "path", "completion_id"])
+def test_a_record_that_is_not_what_it_was_is_not_returned_and_the_index_begins_anew(
+    make, field: str
+) -> None:
     memory = make()
-    memory.upsert([record("c1"), record("c2", outcome="failure")])
-    memory.close()
-    make()
-    files = [
-        file
-        for name in ("data_level0.bin", "length.bin")
-        for file in (tmp_path / "chroma").rglob(name)
-    ]
-    assert len(files) == 4
-    assert not any(any(file.read_bytes()) for file in files)
+    memory.upsert([record("c1")])
+    (collection,) = memory._index._known.values()
+    (key,) = collection.get()["ids"]
+    if field == "suggested":
+        text = "def totax(items):\n    return c1(items)"
+        vectors = memory.embedder.embed([text])
+        collection.update(ids=[key], embeddings=vectors, documents=[text])
+    else:
+        collection.update(ids=[key], metadatas=[{field: "other"}])
+    first = memory.generation
+    with pytest.raises(Damaged):
+        ask(memory)
+    assert memory.query(RECORD.context, "file:///w", "python", 5) == []
+    assert memory.open(0)
+    assert (memory.generation != first, memory.count()) == (True, 0)
+
+
+def test_a_graph_that_was_not_sealed_is_never_opened(make, tmp_path) -> None:
+    first = make()
+    first.upsert([record(f"c{n}") for n in range(3)])
+    first.close()
+    (graph,) = (tmp_path / "chroma").rglob("data_level0.bin")
+    graph.write_bytes(graph.read_bytes()[:-1] + b"x")
+    again = make()
+    assert (again.available, again.generation != first.generation, again.count()) == (True, True, 0)

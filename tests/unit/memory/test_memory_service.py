@@ -198,8 +198,8 @@ def test_recall_that_hangs_is_a_miss_and_so_is_one_that_comes_meanwhile(start, m
     assert service.recall(PREFIX, "file:///workspace", "python", 5, 20) == ()
     assert service.recall(PREFIX, "file:///workspace", "python", 5, 10_000) == ()
     release.set()
-    service._recaller._free.acquire()
-    service._recaller._free.release()
+    service._recall._one._free.acquire()
+    service._recall._one._free.release()
     assert len(ask(service)) == 1
     assert service.counters["recall_missed"] == 2
 
@@ -220,22 +220,42 @@ def test_recall_that_raises_is_a_miss(start, monkeypatch, failure: type[BaseExce
     assert service.counters["recall_failed"] == 1
 
 
-def test_a_second_service_records_and_says_that_recall_is_off(start) -> None:
+def test_a_second_service_records_and_recalls_through_the_first(start) -> None:
     first = start()
     assert first.wait_indexed(60)
     second = start()
     assert second.wait_indexed(60)
     for index in range(50):
-        assert (first, second)[index % 2].record(episode_events(f"c{index}", prefix=PREFIX))
-    assert second.recall(PREFIX, "file:///workspace", "python", 5, 10_000) == ()
-    assert "another server" in second.status()["recall"]["reason"]
-    first._indexer.request("tick")
-    assert first.wait_indexed(60)
-    assert first.status()["recall"]["records"] == 50
+        events = episode_events(f"c{index}", text=f"json.loads({index})", prefix=PREFIX)
+        (first, second)[index % 2].record(events)
+    for service in (first, second):
+        service._indexer.request("tick")
+        assert service.wait_indexed(60)
+    assert [r.record for r in ask(second)] == [r.record for r in ask(first)]
+    said = second.status()["recall"]
+    assert (said["available"], said["records"]) == (True, 50)
+    assert "another server" in said["through"]
+    assert second.rebuild() == 0
     first.close()
+    assert ask(second) == ()
     second._indexer.request("tick")
     assert second.wait_indexed(60)
-    assert len(second.recall(PREFIX, "file:///workspace", "python", 5, 10_000)) == 5
+    assert len(ask(second)) == 5
+    assert second.status()["recall"]["through"] == ""
+
+
+def test_a_second_service_says_that_recall_is_off_when_nobody_answers(start, monkeypatch) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr("falcon_lsp.memory.recall.PeerServer", refuse)
+    first = start()
+    assert first.wait_indexed(60)
+    second = start()
+    assert second.wait_indexed(60)
+    assert ask(second) == ()
+    assert "recall is off: another server" in second.status()["recall"]["reason"]
+    assert second.counters["recall_off"] == 1
 
 
 def fill(service: MemoryService, count: int) -> None:
