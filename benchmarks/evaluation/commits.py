@@ -12,18 +12,27 @@ import hashlib
 import random
 import re
 import subprocess
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from evaluation.places import prose_lines
+from evaluation.problems import DATA
 from falcon_lsp.completion.sources import OpenDocument
 from falcon_lsp.core.types import CompletionRequest, Snippet
 
+PROJECTS = DATA / "context-projects.toml"
 SEED = 12
-SKIPPED = re.compile(r"(^|/)(tests?|testing|_?vendor(ed)?|third_party|docs?|examples?)/")
+SKIPPED = re.compile(
+    r"(^|/)((tests?|testing|_?vendor(ed)?|third_party|docs?|examples?)/|setup\.py|_*(version|meta))"
+)
+"""Files that are no typical work on the project."""
 MOST_FILES, MOST_LINES = 12, 60
 """Larger commits and changes are hardly written by hand."""
+EARLIER_COMMITS, EARLIER_FILES = 4, 3
+"""Files that the commits before touched are still open."""
 HOLE_LINES = 4
 SHORTEST_LINE = 8
 LARGEST = 200_000
@@ -32,11 +41,12 @@ EDIT_CHARACTERS = 400
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Lines ``first:last`` of the old text of ``path`` become ``new``."""
+    """Lines ``first:last`` of the old text of ``path`` become ``new``, from line ``begin`` on."""
 
     path: str
     first: int
     last: int
+    begin: int
     new: tuple[str, ...]
 
 
@@ -57,17 +67,49 @@ class Moment:
         return self.hole.split("\n", 1)[0]
 
 
-class History:
-    """A git checkout, read at any commit; nothing in it is executed or written."""
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A repository on GitHub (``owner/name``), at the commit with which its history ends here."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    repository: str
+    head: str
+
+    @property
+    def name(self) -> str:
+        """The repository's name, which is that of its checkout."""
+        return self.repository.rpartition("/")[2]
+
+
+def projects(part: str) -> list[Project]:
+    """Return the projects of a part, ``development`` or ``reported``."""
+    listed = tomllib.loads(PROJECTS.read_text(encoding="utf-8"))[part]
+    return [Project(repository, head) for repository, head in listed.items()]
+
+
+class History:
+    """A git checkout, read at any commit; nothing in it is executed.
+
+    What ``folder`` lacks is cloned from GitHub.
+    """
+
+    def __init__(self, folder: Path, project: Project) -> None:
+        self.project = project
+        self._checkout = folder / project.name
+        if not self._checkout.exists():
+            address = f"https://github.com/{project.repository}"
+            subprocess.run(["git", "clone", "--bare", address, str(self._checkout)], check=True)
 
     def commits(self, count: int) -> list[str]:
         """Return the last ``count`` commits that change Python files, merges left out."""
         return self._git(
-            "log", "--no-merges", "--format=%H", f"-{count}", "HEAD", "--", "*.py"
+            "log", "--no-merges", "--format=%H", f"-{count}", self.project.head, "--", "*.py"
         ).split()
+
+    def changed_before(self, commit: str, count: int) -> list[str]:
+        """Return the Python files that ``count`` commits before ``commit`` touched, last first."""
+        command = ("log", "--no-merges", "--format=", "--name-only", f"-{count}", f"{commit}^")
+        listed = self._git(*command, "--", "*.py").split("\n")
+        return list(dict.fromkeys(path for path in listed if path))
 
     def changed(self, commit: str) -> list[str]:
         """Return the Python files that a commit modifies."""
@@ -89,39 +131,49 @@ class History:
         return frozenset(path for path in listed if path.endswith(".py"))
 
     def _git(self, *arguments: str) -> str:
-        command = ["git", "-C", str(self.folder), "-c", "core.quotePath=off", *arguments]
+        command = ["git", "-C", str(self._checkout), "-c", "core.quotePath=off", *arguments]
         done = subprocess.run(command, capture_output=True, check=True)
         return done.stdout.decode("utf-8")
 
 
-def draw_moments(folder: Path, project: str, count: int, depth: int = 400) -> list[Moment]:
-    """Draw at most ``count`` moments, each in a commit of its own, in an order set by `SEED`."""
-    history = History(folder)
-    commits = sorted(history.commits(depth), key=lambda commit: _rank(project + commit))
-    found = (draw_moment(history, project, commit) for commit in commits)
+def draw_moments(history: History, count: int, depth: int = 400) -> list[Moment]:
+    """Draw at most ``count`` moments, each in a commit of its own of the last ``depth``."""
+    commits = sorted(
+        history.commits(depth), key=lambda commit: _rank(history.project.name + commit)
+    )
+    found = (draw_moment(history, commit) for commit in commits)
     return [moment for _, moment in zip(range(count), filter(None, found), strict=False)]
 
 
-def draw_moment(history: History, project: str, commit: str) -> Moment | None:
+def draw_moment(history: History, commit: str) -> Moment | None:
     """Draw a cursor in what a commit adds; None where it adds no code by hand."""
+    project = history.project.name
     rng = random.Random(f"{SEED}:{project}:{commit}")
-    paths = history.changed(commit)
+    paths = sorted(history.changed(commit))
     if not 0 < len(paths) <= MOST_FILES:
         return None
     rng.shuffle(paths)
     before = {path: history.text(f"{commit}^", path) for path in paths}
     after = {path: history.text(commit, path) for path in paths}
     texts = {path: text for path, text in before.items() if text is not None}
+    earlier = _opened_earlier(history, commit, texts)
     changes = [
         change for path in texts for change in _changes(path, texts[path], after[path] or "")
     ]
     order = list(range(len(changes)))
     rng.shuffle(order)
     for index in order:
-        drawn = _draw_cursor(rng, changes[index])
+        drawn = _draw_cursor(rng, changes[index], after[changes[index].path] or "")
         if drawn is not None:
-            return _moment(project, commit, texts, changes, index, drawn)
+            return _moment(project, commit, texts | earlier, changes, index, drawn)
     return None
+
+
+def _opened_earlier(history: History, commit: str, known: dict[str, str]) -> dict[str, str]:
+    """Return the files that the commits just before changed, the last first, as they stand now."""
+    paths = [path for path in history.changed_before(commit, EARLIER_COMMITS) if path not in known]
+    texts = {path: history.text(f"{commit}^", path) for path in paths[:EARLIER_FILES]}
+    return {path: text for path, text in texts.items() if text is not None}
 
 
 def _changes(path: str, old: str, new: str) -> Iterator[Change]:
@@ -130,20 +182,24 @@ def _changes(path: str, old: str, new: str) -> Iterator[Change]:
     matcher = difflib.SequenceMatcher(None, left, right, autojunk=False)
     for kind, first, last, begin, end in matcher.get_opcodes():
         if kind != "equal":
-            yield Change(path, first, last, tuple(right[begin:end]))
+            yield Change(path, first, last, begin, tuple(right[begin:end]))
 
 
-def _draw_cursor(rng: random.Random, change: Change) -> tuple[int, int] | None:
-    """Draw line and column of a cursor in a change's new lines; None where they are no code."""
+def _draw_cursor(rng: random.Random, change: Change, after: str) -> tuple[int, int] | None:
+    """Draw line and column of a cursor in a change's new lines; None where they are no code.
+
+    ``after`` is the whole file as the commit left it.
+    """
     if SKIPPED.search(change.path) or len(change.new) > MOST_LINES:
         return None
+    prose, begin = _prose(after), change.begin
     places = [
         row
         for row, line in enumerate(change.new)
-        if len(line.strip()) >= SHORTEST_LINE and re.match(r"\s*[\w@(\[{*]", line)
-        and re.search(r"[=(:.\[]|\breturn\b|\bimport\b", line)
-        and not re.match(r"\s*[A-Z][a-z]+ [a-z]", line)
-    ]  # fmt: skip
+        if len(line.strip()) >= SHORTEST_LINE
+        and row + begin not in prose
+        and not line.lstrip().startswith(("#", "__version"))
+    ]
     if not places:
         return None
     row = rng.choice(places)
@@ -172,9 +228,7 @@ def _moment(
     hole = "\n".join((change.new[row][column:], *change.new[row + 1 : row + HOLE_LINES])).rstrip()
     if len(text) > LARGEST or hole.strip() in ("", '"""'):
         return None
-    request = CompletionRequest(
-        change.path, change.path, project, "python", 0, text, len(prefix)
-    )
+    request = CompletionRequest(change.path, change.path, project, "python", 0, text, len(prefix))
     paths = dict.fromkeys([c.path for c in reversed(made)] + list(texts))
     documents = tuple(
         OpenDocument(path, "python", _apply(texts[path], [c for c in made if c.path == path]), -at)
@@ -186,6 +240,15 @@ def _moment(
         if "".join(each.new).strip()
     )
     return Moment(project, commit, request, hole, documents, edits)
+
+
+@lru_cache(maxsize=8)
+def _prose(text: str) -> frozenset[int]:
+    """Return the lines of strings that span lines or stand alone; all where it does not parse."""
+    try:
+        return frozenset(prose_lines(text))
+    except (SyntaxError, ValueError):
+        return frozenset(range(text.count("\n") + 1))
 
 
 def _apply(text: str, changes: list[Change]) -> str:

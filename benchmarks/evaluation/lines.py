@@ -51,7 +51,7 @@ def answer(place: Place, generation: Generation, project: Sequence[File]) -> Ans
     """Choose between the model's answer and a copy as the completion service does."""
     request = place.request
     model = from_generation(generation, "", "")
-    copy = copy_candidate(request, sources_at(request, _others(place.file, project)))
+    copy = copy_candidate(request, sources_at(request, other_texts(place.file, project)))
     candidates = [each for each in (model, copy) if each is not None and each.text.strip()]
     refined = [
         outcome
@@ -95,7 +95,7 @@ def measure(answers: Answers) -> Mapping[str, tuple[float, float]]:
 _FILTERS = (*postprocess.FILTERS, *postprocess.LAST)
 
 
-def _others(file: File, project: Sequence[File]) -> list[str]:
+def other_texts(file: File, project: Sequence[File]) -> list[str]:
     """Return the texts of the other files, those of the same folder first."""
     folder = file.path.rpartition("/")[0]
     others = [other for other in project if other.path != file.path]

@@ -119,7 +119,7 @@ def draw_place(file: File) -> Place | None:
     """Draw a cursor inside a line of code; None when `TRIES` draws hit nothing but prose."""
     rng = random.Random(f"{SEED}:{file.path}")
     lines = file.text.split("\n")
-    prose = set(_prose_lines(file.text))
+    prose = set(prose_lines(file.text))
     for _ in range(TRIES):
         number = rng.randrange(len(lines))
         line = lines[number].rstrip()
@@ -176,7 +176,7 @@ def _decoded(content: bytes) -> str | None:
     return text
 
 
-def _prose_lines(text: str) -> Iterator[int]:
+def prose_lines(text: str) -> Iterator[int]:
     """Yield the lines, from 0, on which a docstring or another string begins or goes on."""
     lines = text.split("\n")
     with warnings.catch_warnings():

@@ -9,14 +9,17 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
 
-from falcon_lsp.completion.prompt import CHARACTERS_PER_TOKEN, prefix_window
+from falcon_lsp.completion import brackets
+from falcon_lsp.completion.prompt import CHARACTERS_PER_TOKEN, prefix_window, suffix_window
+from falcon_lsp.completion.signatures import signatures
 from falcon_lsp.completion.sources import OpenDocument
+from falcon_lsp.completion.syntax import without_line
 from falcon_lsp.config import ContextOptions
 from falcon_lsp.core.text import import_lines
-from falcon_lsp.core.types import CompletionRequest, Snippet
+from falcon_lsp.core.types import CompletionRequest, Diagnostic, Snippet
 
 _PIECE_LINES: Final = 12
 _MAX_PIECES: Final = 150
@@ -29,36 +32,50 @@ def estimate_tokens(text: str) -> int:
     return math.ceil(len(text) / CHARACTERS_PER_TOKEN)
 
 
+class Surroundings(NamedTuple):
+    """What is around a request: the latest edits and the files used last come first."""
+
+    edits: Sequence[Snippet] = ()
+    recalled: Sequence[Snippet] = ()
+    documents: Sequence[OpenDocument] = ()
+    imported: Sequence[OpenDocument] = ()
+    findings: Sequence[Diagnostic] = ()
+
+
+class Block(NamedTuple):
+    """A kind of snippets: how they are found, most relevant first, and their budget.
+
+    ``share`` is the part of ``snippet_tokens`` that the kind may take.
+    """
+
+    name: str
+    share: float
+    find: Callable[[CompletionRequest, ContextOptions, Surroundings], Sequence[Snippet]]
+
+
 def gather(
     request: CompletionRequest,
     options: ContextOptions,
-    *,
-    edits: Sequence[Snippet],
-    recalled: Sequence[Snippet],
-    documents: Sequence[OpenDocument],
+    around: Surroundings,
+    blocks: Sequence[Block] | None = None,
 ) -> tuple[Snippet, ...]:
     """Return the snippets for a prompt, least relevant first, at most ``snippet_tokens`` in all.
 
-    The kinds take turns, so that none can use up the budget alone: imports, what memory recalled,
-    related pieces of other open files, recent edits. What the prefix window or another snippet
-    shows already is left out.
+    The blocks are asked in their order, each within its own budget. What the prefix window or
+    another snippet shows already is left out.
     """
-    kinds = [
-        [imports(request, options)],
-        list(recalled),
-        related(request, documents),
-        list(edits),
-    ]
-    left = options.snippet_tokens
+    total = left = options.snippet_tokens
     seen = _lines(prefix_window(request, options)) | _lines(_cursor_line(request))
     chosen: list[Snippet] = []
-    for snippet in _take_turns(kinds):
-        fitting = _fit(snippet, min(left, max(options.snippet_tokens // 3, 24)))
-        if fitting is None or not _is_new(fitting.text, seen):
-            continue
-        chosen.append(fitting)
-        seen |= _lines(fitting.text)
-        left -= cost(fitting)
+    for block in BLOCKS if blocks is None else blocks:
+        budget = min(left, int(total * block.share))
+        for snippet in block.find(request, options, around):
+            fitting = _fit(snippet, budget)
+            if fitting is not None and _is_new(fitting.text, seen):
+                chosen.append(fitting)
+                seen |= _lines(fitting.text)
+                budget -= cost(fitting)
+                left -= cost(fitting)
     return tuple(reversed(chosen))
 
 
@@ -93,6 +110,38 @@ def related(request: CompletionRequest, documents: Sequence[OpenDocument]) -> li
     return list(best.values())
 
 
+def findings_near(request: CompletionRequest, findings: Sequence[Diagnostic]) -> list[Snippet]:
+    """Return the lines with findings, nearest first, each with what is said about it."""
+    lines = request.text.split("\n")
+    mark = brackets.comment_mark(request.language)
+    said = [
+        f"{lines[finding.line].strip()}  {mark} {finding.message}"
+        for finding in findings
+        if finding.line < len(lines)
+    ]
+    return [Snippet(request.path, "\n".join(dict.fromkeys(said)))] if said else []
+
+
+def _named(
+    request: CompletionRequest, options: ContextOptions, around: Surroundings
+) -> Sequence[Snippet]:
+    """Return the heads of what is named near the cursor and defined out of sight."""
+    text = without_line(request.text, request.offset)
+    here = OpenDocument(request.path, request.language, text, 0.0)
+    visible = _lines(prefix_window(request, options)) | _lines(suffix_window(request, options))
+    return signatures(request, (*around.documents, *around.imported, here), visible)
+
+
+BLOCKS: Final = (
+    Block("imports", 0.34, lambda request, options, _: [imports(request, options)]),
+    Block("recalled", 0.34, lambda _, _options, around: around.recalled),
+    Block("definitions", 0.34, _named),
+    Block("related", 0.34, lambda request, _, around: related(request, around.documents)),
+    Block("edits", 0.34, lambda _, _options, around: around.edits),
+    Block("findings", 0.2, lambda request, _, around: findings_near(request, around.findings)),
+)
+
+
 def _pieces(document: OpenDocument, wanted: set[str]) -> Iterator[tuple[Snippet, set[str]]]:
     """Yield overlapping pieces of a document, each with the wanted names in it."""
     lines = document.text.split("\n")[: _PIECE_LINES * _MAX_PIECES // 2]
@@ -101,14 +150,6 @@ def _pieces(document: OpenDocument, wanted: set[str]) -> Iterator[tuple[Snippet,
         here = slice(start, start + _PIECE_LINES)
         text = "\n".join(lines[here]).strip("\n")
         yield Snippet(document.path, text), set().union(*names[here])
-
-
-def _take_turns(kinds: Iterable[list[Snippet]]) -> Iterator[Snippet]:
-    waiting = [list(kind) for kind in kinds]
-    while any(waiting):
-        for kind in waiting:
-            if kind:
-                yield kind.pop(0)
 
 
 def _fit(snippet: Snippet, budget: int) -> Snippet | None:

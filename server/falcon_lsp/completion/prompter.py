@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from falcon_lsp.completion import context
+from falcon_lsp.completion.modules import WorkspaceFiles
 from falcon_lsp.completion.prompt import build_prompt, window_steps
 from falcon_lsp.completion.sources import LongTerm, OpenDocument, OpenDocuments, ShortTerm
 from falcon_lsp.config import Config
@@ -47,6 +48,7 @@ class Prompter:
         self._memory = memory
         self._short_term = short_term
         self._open_documents = open_documents
+        self._files = WorkspaceFiles()
         self._contexts: OrderedDict[str, _Context] = OrderedDict()
 
     def prompt(
@@ -82,13 +84,13 @@ class Prompter:
     def _gather(
         self, request: CompletionRequest, config: Config, token: CancellationToken
     ) -> tuple[Snippet, ...]:
-        return context.gather(
-            request,
-            config.context,
+        around = context.Surroundings(
             edits=self._short_term.recent_edits(request.workspace, RECENT_EDITS),
             recalled=self._recall(request, config, token),
             documents=self.others(request),
+            imported=self._files.imported(request),
         )
+        return context.gather(request, config.context, around)
 
     def _recall(
         self, request: CompletionRequest, config: Config, token: CancellationToken

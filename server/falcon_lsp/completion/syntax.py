@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import importlib
 import logging
+import re
 import threading
 from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from falcon_lsp.completion import brackets
 
@@ -33,7 +34,80 @@ _GRAMMARS: Final = {
 _BLOCKS: Final = {"block", "statement_block", "class_body", "switch_body", "interface_body"}
 _PROSE: Final = {"comment", "string", "template_string", "html_comment", "regex"}
 _CODE_IN_STRING: Final = {"interpolation", "template_substitution"}
+_DEEPER: Final = {"if_statement", "try_statement", "else_clause", "except_clause", *_BLOCKS}
+"""What may hold definitions without being one."""
+
+_VARIABLES: Final = {"lexical_declaration", "variable_declaration"}
+_COMMENT_AT_END: Final = re.compile(r"\s#\s.*")
+_AFTER_OPENING: Final = re.compile(r"(?<=[(\[]) | (?=[)\]])")
+
 _parsers = threading.local()
+
+
+class Definition(NamedTuple):
+    """A function, method or class: its head on one line, and what its first line of prose says.
+
+    ``line`` is the line on which it begins, stripped; ``owner`` the head of the class around it,
+    empty outside of classes.
+    """
+
+    name: str
+    line: str
+    head: str
+    summary: str
+    owner: str
+    is_class: bool
+
+
+@lru_cache(maxsize=64)
+def definitions(language: str, text: str) -> tuple[Definition, ...]:
+    """Return what ``text`` defines outside of functions, in order; nothing without a grammar."""
+    tree = _parse(language, text)
+    return tuple(_definitions(tree.root_node, "")) if tree else ()
+
+
+def _definitions(node: Node, owner: str) -> Iterator[Definition]:
+    for child in node.named_children:
+        if child.type in _DEEPER:
+            yield from _definitions(child, owner)
+            continue
+        whole = child
+        for field in ("definition", "declaration"):
+            whole = whole.child_by_field_name(field) or whole
+        if whole.type in _VARIABLES and whole.named_children:
+            whole = whole.named_children[0]
+        name = whole.child_by_field_name("name")
+        body = (whole.child_by_field_name("value") or whole).child_by_field_name("body")
+        if name is None or body is None:
+            continue
+        is_class = "class" in whole.type or "interface" in whole.type
+        head = _between(whole, body)
+        line = _text(whole).partition("\n")[0].strip()
+        yield Definition(_text(name), line, head, _summary(body), owner, is_class)
+        if is_class:
+            yield from _definitions(body, head)
+
+
+def _between(node: Node, body: Node) -> str:
+    """Return on one line what stands from the start of ``node`` to its ``body``."""
+    text = node.text or b""
+    head = text[: body.start_byte - node.start_byte].decode("utf-8", "replace")
+    rows = (_COMMENT_AT_END.sub("", row).strip() for row in head.split("\n"))
+    return _AFTER_OPENING.sub("", " ".join(row for row in rows if row))
+
+
+def _summary(body: Node) -> str:
+    """Return the first line of a docstring with its quotes, closed; empty without one."""
+    first = body.named_children[0] if body.named_children else None
+    if first is None or not _is_docstring(first):
+        return ""
+    line = _text(first).split("\n", 1)[0].rstrip()
+    quotes = '"""' if '"""' in line else line[:1]
+    return line if len(line) > 2 * len(quotes) and line.endswith(quotes) else line + quotes
+
+
+def _text(node: Node) -> str:
+    return (node.text or b"").decode("utf-8", "replace")
 
 
 def parses_in_place(language: str, text_before: str, inserted: str, text_after: str) -> bool | None:
@@ -43,20 +117,31 @@ def parses_in_place(language: str, text_before: str, inserted: str, text_after: 
     fine. Errors that lie wholly in the line's text before the cursor are the developer's own. None
     where the language has no grammar or the document is too long.
     """
-    start = text_before.rfind("\n") + 1
-    rest = text_after.find("\n")
-    after_line = text_after[rest:] if rest >= 0 else ""
-    baseline = _parse(language, text_before[:start] + after_line)
+    start, stop = text_before.rfind("\n") + 1, text_after.find("\n")
+    above, below = text_before[:start], text_after[stop:] if stop >= 0 else ""
+    baseline = _parse(language, above + below)
     if baseline is None:
         return None
     allowed = sum(1 for _ in _faults(baseline))
-    line, cursor = _width(text_before[:start]), _width(text_before)
+    begun, rest = text_before[start:], text_after[: len(text_after) - len(below)]
+    line = _width(above)
+    cursor = line + _width(begun)
     here = (line, cursor, cursor + _width(inserted))
-    for ending in _endings(language, text_before[start:], inserted):
-        tree = _parse(language, text_before + inserted + ending + text_after)
-        if tree is not None and _is_sound(tree, here, allowed):
+    for ending in _endings(language, begun, inserted):
+        written = begun + inserted + ending + rest
+        if _is_sound(_parse_with_line(language, baseline, (above, written, below)), here, allowed):
             return True
     return False
+
+
+def without_line(text: str, offset: int) -> str:
+    """Return the document without the text of the cursor's line, its line end kept.
+
+    It stays the same while a line is written, and so does its tree.
+    """
+    end = text.find("\n", offset)
+    above = text[: text.rfind("\n", 0, offset) + 1]
+    return above + (text[end:] if end >= 0 else "")
 
 
 def _is_sound(tree: Tree, here: tuple[int, int, int], allowed: int) -> bool:
@@ -119,7 +204,8 @@ def _open_python_block(prefix: str, suffix: str) -> bool:
 
 
 def _is_docstring(node: Node) -> bool:
-    return node.type == "expression_statement" and node.named_children[0].type == "string"
+    expressions = node.named_children if node.type == "expression_statement" else []
+    return bool(expressions) and expressions[0].type == "string"
 
 
 def _last(tree: Tree, types: set[str]) -> Node | None:
@@ -135,7 +221,8 @@ def _last(tree: Tree, types: set[str]) -> Node | None:
 def _endings(language: str, line: str, inserted: str) -> Iterator[str]:
     """Yield what may have to stand after ``inserted`` to make it whole, cheapest first.
 
-    Open brackets are closed; a header gets its body, a decorator its function; a comment or
+    Open brackets are closed, with a name in them where they may not be empty; a header gets its
+    body, a decorator its function, a line that is continued something to go on with; a comment or
     docstring that the developer has not ended yet is ended.
     """
     yield ""
@@ -143,10 +230,13 @@ def _endings(language: str, line: str, inserted: str) -> Iterator[str]:
     body = ":" if python else " {}"
     if python and (line + inserted).lstrip().startswith("@"):
         body = "\n" + line[: len(line) - len(line.lstrip())] + "def _(): ..."
+    filling = "\n_" if inserted.endswith("\\") else "_" if inserted.endswith("(") else ""
     for text in dict.fromkeys((inserted, line + inserted)):
         closers = brackets.closing(brackets.open_marks(text, language))
         if closers is not None:
             yield from (closers, closers + body) if closers else (body,)
+        if closers is not None and filling:
+            yield from (filling + closers, filling + closers + body)
     yield from ('\n"""', "\n'''") if python else ("\n*/",)
 
 
@@ -168,6 +258,23 @@ def _width(text: str) -> int:
 def _parse(language: str, text: str) -> Tree | None:
     parser = _parser(language) if len(text) <= MAX_CHARACTERS else None
     return parser.parse(text.encode("utf-8", "replace")) if parser else None
+
+
+def _parse_with_line(language: str, baseline: Tree, parts: tuple[str, str, str]) -> Tree:
+    """Return the tree of ``above + written + below``, the three ``parts``.
+
+    ``baseline`` is that of ``above + below``; what it knows of them is not read again.
+    """
+    above, written, _ = parts
+    start, row = _width(above), above.count("\n")
+    end_row = row + written.count("\n")
+    end_column = _width(written[written.rfind("\n") + 1 :])
+    tree = baseline.copy()
+    tree.edit(start, start, start + _width(written), (row, 0), (row, 0), (end_row, end_column))
+    parser = _parser(language)
+    if parser is None:  # there is a baseline, so there was a parser
+        raise LookupError(language)
+    return parser.parse("".join(parts).encode("utf-8", "replace"), tree)
 
 
 def _parser(language: str) -> Parser | None:

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from completion_samples import CURSOR, at
 from falcon_lsp.completion import context
-from falcon_lsp.completion.context import cost, gather
+from falcon_lsp.completion.context import Surroundings, cost, gather
 from falcon_lsp.completion.sources import OpenDocument
 from falcon_lsp.config import ContextOptions
 from falcon_lsp.core.types import Snippet
@@ -29,12 +29,12 @@ def test_imports_out_of_sight_are_shown_again() -> None:
     body = "value = os.path.join(a, b)  # and more of the same\n" * 100
     request = at(f"import os\nfrom a import b\n\nX = 1\n{body}{CURSOR}")
     assert context.imports(request, OPTIONS).text == "import os\nfrom a import b"
-    assert gather(request, OPTIONS, edits=(), recalled=(), documents=())[0].path == "a.py"
+    assert gather(request, OPTIONS, Surroundings())[0].path == "a.py"
 
 
 def test_imports_in_sight_are_not_repeated() -> None:
     request = at("import os\n\nos.‸")
-    assert gather(request, OPTIONS, edits=(), recalled=(), documents=()) == ()
+    assert gather(request, OPTIONS, Surroundings()) == ()
 
 
 def test_javascript_imports_and_requires_are_found() -> None:
@@ -52,13 +52,15 @@ def test_the_open_file_that_shares_names_is_chosen() -> None:
 
 def test_the_most_relevant_snippet_stands_last() -> None:
     """A prompt puts its last snippet nearest to the file itself; memory comes before files."""
-    request = at("total = shipping_cost(‸")
+    request = at("total = weight * distance * ‸")
     chosen = gather(
         request,
         OPTIONS,
-        edits=[Snippet("edit.py", "edited = 1")],
-        recalled=[Snippet("memory.py", "remembered = 1")],
-        documents=[document("ship.py", SHIPPING)],
+        Surroundings(
+            edits=[Snippet("edit.py", "edited = 1")],
+            recalled=[Snippet("memory.py", "remembered = 1")],
+            documents=[document("ship.py", SHIPPING)],
+        ),
     )
     assert [snippet.path for snippet in chosen] == ["edit.py", "ship.py", "memory.py"]
 
@@ -70,25 +72,25 @@ def test_what_is_shown_already_is_left_out() -> None:
         Snippet("c.py", "new = 1"),
         Snippet("d.py", "remembered = 1"),
     ]
-    chosen = gather(request, OPTIONS, edits=(), recalled=twice, documents=())
+    chosen = gather(request, OPTIONS, Surroundings(recalled=twice))
     assert [snippet.path for snippet in chosen] == ["b.py"]
 
 
 def test_the_line_that_is_being_typed_is_no_recent_edit() -> None:
     typing = [Snippet("a.py", "total = price * ( ) + tax")]
     request = at("total = price * (‸ ) + tax\n")
-    assert gather(request, OPTIONS, edits=typing, recalled=(), documents=()) == ()
+    assert gather(request, OPTIONS, Surroundings(edits=typing)) == ()
 
 
 def test_a_long_snippet_is_cut_to_whole_lines() -> None:
     long = Snippet("b.py", "".join(f"line_{number} = {number}\n" for number in range(500)))
-    (chosen,) = gather(at("‸"), OPTIONS, edits=(), recalled=[long], documents=())
+    (chosen,) = gather(at("‸"), OPTIONS, Surroundings(recalled=[long]))
     assert long.text.startswith(chosen.text + "\n")
 
 
 def test_many_snippets_share_one_budget() -> None:
     many = [Snippet(f"{n}.py", f"name_{n} = value_{n}\n" + f"x{n}\n" * 9) for n in range(60)]
-    chosen = gather(at("‸"), OPTIONS, edits=many[:30], recalled=many[30:], documents=())
+    chosen = gather(at("‸"), OPTIONS, Surroundings(many[:30], many[30:]))
     assert 2 < len(chosen) < 60
     assert sum(map(cost, chosen)) <= OPTIONS.snippet_tokens
 
@@ -103,8 +105,10 @@ def test_the_sum_never_exceeds_the_budget(texts: list[str], budget: int) -> None
     chosen = gather(
         at("abc ‸"),
         ContextOptions(snippet_tokens=budget),
-        edits=snippets[0::3],
-        recalled=snippets[1::3],
-        documents=[document(s.path, s.text) for s in snippets[2::3]],
+        Surroundings(
+            edits=snippets[0::3],
+            recalled=snippets[1::3],
+            documents=[document(s.path, s.text) for s in snippets[2::3]],
+        ),
     )
     assert sum(map(cost, chosen)) <= budget

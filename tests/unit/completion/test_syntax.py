@@ -105,3 +105,38 @@ def test_importing_the_hot_path_loads_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "[]"
+
+
+EDITED = """\
+import os
+
+
+class Shop:
+    def total(self, items):
+        return sum(
+            item.price
+            for item in items
+        )
+
+    @property
+    def name(self):
+        '''Its name.'''
+        return f"{self.a} é {self.b}"
+"""
+
+
+@pytest.mark.parametrize("candidate", ["", ")", "x = (", "if é:", "return [1, 2]", "+ 1", "'''"])
+def test_reading_one_line_again_says_the_same_as_reading_all(candidate: str) -> None:
+    """The trees may be built in two ways; what they say about an insertion is the same."""
+    for offset in range(len(EDITED)):
+        before, after = EDITED[:offset], EDITED[offset:]
+        above, _, begun = before.rpartition("\n")
+        rest, _, below = after.partition("\n")
+        parts = (f"{above}\n" if "\n" in before else "", begun + candidate + rest, f"\n{below}")
+        baseline = syntax._parse("python", parts[0] + parts[2])
+        assert baseline is not None
+        again = syntax._parse_with_line("python", baseline, parts)
+        whole = syntax._parse("python", "".join(parts))
+        assert whole is not None
+        assert again.root_node.has_error == whole.root_node.has_error
+        assert again.root_node.end_byte == whole.root_node.end_byte

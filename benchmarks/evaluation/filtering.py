@@ -1,0 +1,52 @@
+"""What each filter takes away, and how much of that the developer would have written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from falcon_lsp.completion.candidates import Candidate, Rejection
+from falcon_lsp.completion.postprocess import Filter
+from falcon_lsp.core.types import CompletionRequest
+
+
+@dataclass
+class Toll:
+    """One filter's counts over candidates of one kind.
+
+    ``exact_dropped`` and ``exact_cut`` are its mistakes: candidates that were what the developer
+    wrote. ``made_exact`` became that by being cut.
+    """
+
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def add(self, before: str, after: str | None, truth: str) -> None:
+        """Count one candidate; ``after`` is None where it was dropped."""
+        was_exact = before.rstrip() == truth
+        self.counts["seen"] += 1
+        if after is None:
+            self.counts["dropped"] += 1
+            self.counts["exact_dropped"] += was_exact
+        elif after.rstrip() != before.rstrip():
+            self.counts["cut"] += 1
+            self.counts["exact_cut"] += was_exact
+            self.counts["made_exact"] += after.rstrip() == truth
+
+
+def tolls(
+    filters: Sequence[Filter], cases: Iterable[tuple[Candidate, CompletionRequest, str]]
+) -> dict[str, Toll]:
+    """Run the filters in order over ``(candidate, request, truth)``; return each one's counts."""
+    found = {each.__name__: Toll() for each in filters}
+    for first, request, truth in cases:
+        candidate = first
+        for each in filters:
+            outcome = each(candidate, request)
+            dropped = isinstance(outcome, Rejection)
+            after = None if isinstance(outcome, Rejection) else outcome.text
+            found[each.__name__].add(candidate.text, after, truth.rstrip())
+            if dropped:
+                break
+            candidate = outcome if isinstance(outcome, Candidate) else candidate
+    return found
