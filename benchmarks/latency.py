@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import datetime as dt
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 from falcon_lsp.core.paths import Store, sha256_file
 from keystrokes import kinds, machine, probes, run, targets
 from keystrokes.editor import Served
-from keystrokes.llama_cpp import LlamaCpp
+from keystrokes.llama_cpp import LlamaCpp, NotBuilt
 from keystrokes.recording import RECORDING, Recording, load
 from keystrokes.run import Bench, Session
 
@@ -66,9 +67,7 @@ def parse_arguments() -> argparse.Namespace:
 async def measure(bench: Bench, arguments: argparse.Namespace) -> dict[str, Any]:
     """Run everything and return the figures; samples and pictures are written on the way."""
     about = machine.describe() | {"note": arguments.note}
-    llama = None if arguments.no_peer else LlamaCpp(bench.store.cache / "benchmarks" / "llama.cpp")
-    if llama is not None:
-        llama.build()
+    llama = None if arguments.no_peer else built(bench)
     found: dict[str, Any] = {"machine": about}
     with_probes = not arguments.no_probes
     if with_probes:
@@ -82,6 +81,17 @@ async def measure(bench: Bench, arguments: argparse.Namespace) -> dict[str, Any]
             about["read_bandwidth_gb_per_s"] = round(bandwidth / 1e9, 1)
             found["decode"] = await run.decoding(bench, llama, peers, bandwidth)
     return found | {"model": session.model, **session.probes, **figures(session, arguments)}
+
+
+def built(bench: Bench) -> LlamaCpp | None:
+    """Return llama.cpp, compiled if need be; without it the rest is measured all the same."""
+    llama = LlamaCpp(bench.store.cache / "benchmarks" / "llama.cpp")
+    try:
+        llama.build()
+    except NotBuilt as error:
+        print(error, file=sys.stderr)
+        return None
+    return llama
 
 
 def figures(session: Session, arguments: argparse.Namespace) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from evaluation import results
 BYTES = 1 << 28
 """Read by each thread in one pass: larger than any cache."""
 PASSES = 7
-SAMPLE_SECONDS = 0.5
+SAMPLE_SECONDS = 1.0
 MEGABYTE = 1e6
 
 
@@ -105,7 +105,7 @@ class Watch:
     async def _look(self) -> None:
         while True:
             for name, pid in self._pids.items():
-                self.peak[name] = max(self.peak[name], memory(pid))
+                self.peak[name] = max(self.peak[name], await asyncio.to_thread(memory, pid))
             await asyncio.sleep(self._seconds)
 
 

@@ -113,6 +113,8 @@ async def _stream(port: int, body: bytes) -> dict[str, Any]:
             if not line.startswith(b"data: "):
                 continue
             message: dict[str, Any] = json.loads(line.removeprefix(b"data: "))
+            if "content" not in message:
+                raise RuntimeError(f"llama.cpp's server refused: {message}")
             text += message["content"]
             if message["stop"]:
                 return {**message, "content": text}

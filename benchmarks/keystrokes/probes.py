@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import shutil
+import json
 import statistics
 import tempfile
 import time
@@ -13,10 +13,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import load_file, save_file
+
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import new_id
 from falcon_lsp.model.adapters import PROMOTED, AdapterManifest, AdapterRegistry
 from falcon_lsp.model.loader import ModelFiles
+from falcon_lsp.model.verification import CONFIG, WEIGHTS
 from keystrokes.editor import Editor
 from keystrokes.machine import Watch, processor_seconds
 from keystrokes.recording import Part
@@ -101,11 +104,14 @@ async def stop(editor: Editor, workspace: Path, part: Part) -> dict[str, Any]:
 
 
 def publish(store: Store, files: ModelFiles, adapter: Path) -> str:
-    """Make a copy of ``adapter`` current in ``store``; returns its id."""
+    """Make the matrices of ``adapter``, as a learned one has them, current; returns the new id."""
     registry = AdapterRegistry(store.adapters)
     folder = registry.new_temporary()
-    for file in adapter.glob("adapter_*"):
-        shutil.copy2(file, folder)
+    config = json.loads((adapter / CONFIG).read_bytes())
+    config.pop("trainable_token_indices", None)
+    (folder / CONFIG).write_text(json.dumps(config), encoding="utf-8")
+    pairs = {name: t for name, t in load_file(adapter / WEIGHTS).items() if ".lora_" in name}
+    save_file(pairs, folder / WEIGHTS)
     manifest = AdapterManifest(new_id("adp"), files.sha256, status=PROMOTED)
     return registry.publish(folder, manifest).id
 

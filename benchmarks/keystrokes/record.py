@@ -24,7 +24,7 @@ from falcon_lsp.core.paths import sha256_file
 from keystrokes.recording import RECORDING, Part, Recording, Step
 
 SEED = 5
-LONG, SHORT = 5, 14
+LONG, SHORT = 5, 12
 """Files that are worked in, and files that are opened for a few keystrokes."""
 HOLES, SHORT_KEYS = 3, 6
 HOLE_CHARACTERS = range(16, 41)
