@@ -20,7 +20,8 @@ class Candidate:
 
     ``token_ids``, ``logprobs`` and ``healed_chars`` describe what the model sampled and never
     change; filters only shorten ``text``. ``matched`` is the length of the context that a copy
-    shares with the text before the cursor.
+    shares with the text before the cursor; ``scored`` is what `Engine.score` says of it, empty
+    where nobody asked.
     """
 
     text: str
@@ -32,11 +33,13 @@ class Candidate:
     healed_chars: int = 0
     finish: str = "stop"
     matched: int = 0
+    scored: tuple[float, ...] = ()
 
     @property
     def mean_logprob(self) -> float | None:
-        """Mean natural log-probability of the sampled tokens; None when no model sampled it."""
-        return sum(self.logprobs) / len(self.logprobs) if self.logprobs else None
+        """Mean natural log-probability of the tokens; None when no model has seen them."""
+        logprobs = self.logprobs or self.scored
+        return sum(logprobs) / len(logprobs) if logprobs else None
 
 
 @dataclass(frozen=True, slots=True)

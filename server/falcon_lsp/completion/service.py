@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from falcon_lsp.completion import policy, postprocess
 from falcon_lsp.completion.ahead import next_line
@@ -123,6 +123,7 @@ class CompletionService:
             _stop_if_cancelled(token)
             copied = self._copy(request, prompt)
             refined = [self._refine(each, request) for each in (sampled, copied)]
+            refined = self._score(refined, prompt, token)
             laps.lap("filters")
             _stop_if_cancelled(token)
         except Cancelled:
@@ -208,6 +209,26 @@ class CompletionService:
     def _copy(self, request: CompletionRequest, prompt: Prompt) -> Candidate | Rejection:
         sources = self._sources(request, prompt)
         return copy_candidate(request, sources) or Rejection("nothing to copy")
+
+    def _score(
+        self, refined: Sequence[Candidate | Rejection], prompt: Prompt, token: CancellationToken
+    ) -> list[Candidate | Rejection]:
+        """Ask the model how likely a copy is that it did not say itself, where time is left."""
+        sampled, copied = refined
+        engine = self._engine()
+        if engine is None or isinstance(copied, Rejection) or token.expired:
+            return [sampled, copied]
+        if isinstance(sampled, Candidate) and sampled.text == copied.text:
+            return [sampled, copied]
+        try:
+            return [sampled, replace(copied, scored=engine.score(prompt, copied.text, token))]
+        except Cancelled:
+            raise
+        except DeadlineExceeded:
+            return [sampled, copied]
+        except Exception:
+            logger.exception("the engine could not score a copy")
+            return [sampled, copied]
 
     def _sources(self, request: CompletionRequest, prompt: Prompt) -> Sources:
         """Return what may be copied from: the file, what memory recalled, other open files."""
