@@ -50,8 +50,8 @@ class Generations:
     """Asks the engine for one connection. Belongs to the event loop.
 
     A request whose text agrees with what a generation of its document says joins it and gets the
-    rest; any other ends that generation and begins its own. Nobody waits longer than to the own
-    deadline, time in the queue included.
+    rest; any other ends that generation and begins its own. Nobody waits longer than to the
+    deadline of the generation, time in the queue included.
     """
 
     def __init__(self, host: EngineHost, completion: CompletionService) -> None:
@@ -68,10 +68,10 @@ class Generations:
         deadline = time.monotonic() + seconds
         run = self._runs.get(request.uri)
         if run is not None and run.flight.join(request, deadline):
-            joined = await self._joined(run, request, deadline)
+            joined = await self._joined(run, request)
             if joined is not None:
                 return joined
-        return await self._wait(self._begin(request, deadline), deadline)
+        return await self._wait(self._begin(request, deadline))
 
     def cancel(self, uri: str) -> None:
         """End the generation for a document, if one runs."""
@@ -83,11 +83,9 @@ class Generations:
         for uri in list(self._runs):
             self.cancel(uri)
 
-    async def _joined(
-        self, run: _Run, request: CompletionRequest, deadline: float
-    ) -> Answer | None:
+    async def _joined(self, run: _Run, request: CompletionRequest) -> Answer | None:
         """Wait for another request's generation; None when it has to be asked anew."""
-        whole = await self._wait(run, deadline)
+        whole = await self._wait(run)
         rest = self._completion.answer_fast(request)
         if rest is not None and rest.suggestions:
             return replace(rest, origin="joined")
@@ -119,11 +117,10 @@ class Generations:
             if self._runs.get(run.request.uri) is run:
                 del self._runs[run.request.uri]
 
-    async def _wait(self, run: _Run, deadline: float) -> Answer:
+    async def _wait(self, run: _Run) -> Answer:
         run.waiting += 1
         try:
-            left = max(0.0, deadline + GRACE - time.monotonic())
-            await asyncio.wait({run.answer}, timeout=left)
+            await asyncio.wait({run.answer}, timeout=run.flight.token.remaining + GRACE)
         finally:
             run.waiting -= 1
             if not run.waiting and not run.answer.done():
