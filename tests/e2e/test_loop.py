@@ -112,9 +112,7 @@ async def test_findings_after_an_accept_belong_to_its_episode(tmp_path: Path) ->
         text = item["insertText"]
         client.notify("falcon/diagnostics", {"uri": uri, "diagnostics": []})
         await asyncio.sleep(0.5)  # the server's own first check is the baseline
-        client.change(uri, (line, column), (line, column), text)
-        end = (line, column + len(text))
-        client.change(uri, end, end, "(")
+        client.change(uri, (line, column), (line, column), f"{text}(")
         report = {"line": line, "severity": 1, "message": "undefined name", "source": "other"}
         client.notify("falcon/diagnostics", {"uri": uri, "diagnostics": [report]})
         await asyncio.sleep(1.0)  # the server's own check follows when the edits rest

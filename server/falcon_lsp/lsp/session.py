@@ -19,7 +19,7 @@ from falcon_lsp.lsp.anticipation import Anticipation
 from falcon_lsp.lsp.application import Application
 from falcon_lsp.lsp.documents import DocumentStore
 from falcon_lsp.lsp.generations import Generations
-from falcon_lsp.memory.diagnostics import compile_check, difference
+from falcon_lsp.memory.diagnostics import compile_check, difference, follow
 from falcon_lsp.memory.drafts import Drafts
 from falcon_lsp.memory.events import Event, Place
 from falcon_lsp.memory.observer import EpisodeObserver
@@ -110,6 +110,7 @@ class Session:
         place = self._place(after, "")
         self.app.short_term.edited(place.workspace, place.path, before, edits, time.time())
         self._record(self.observer.changed(before, after, edits, time.time()))
+        self._move_findings(before, edits)
         self._check_later(after.uri, COMPILE_CHECK_DELAY)
         if edits:
             self.rests(after.uri, edits[-1].start + len(edits[-1].new_text))
@@ -154,6 +155,14 @@ class Session:
         if before is not None and before != now:
             added, removed = difference(before, now)
             self._record(self.observer.diagnostics_changed(uri, added, removed, time.time()))
+
+    def _move_findings(self, before: TextSnapshot, edits: Sequence[TextEdit]) -> None:
+        """Let known findings move with their lines until their source speaks again."""
+        for source in (OWN, FORWARDED):
+            known = self._findings.get((before.uri, source))
+            if known and (moved := follow(known, before.text, edits)) != known:
+                self._findings[before.uri, source] = moved
+                self.app.short_term.diagnosed(before.uri, source, moved)
 
     def tick(self) -> None:
         """Look at what time brings: settled text, ignored suggestions, idleness."""

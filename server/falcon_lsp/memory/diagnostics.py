@@ -6,8 +6,9 @@ import threading
 import warnings
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
-from falcon_lsp.core.types import Diagnostic
+from falcon_lsp.core.types import Diagnostic, TextEdit
 
 SOURCE = "falcon"
 ERROR = 1
@@ -64,6 +65,33 @@ def difference(
     added = (finding for index, finding in enumerate(after) if index not in kept_after)
     removed = (finding for index, finding in enumerate(before) if index not in kept_before)
     return tuple(added), tuple(removed)
+
+
+def follow(
+    findings: Sequence[Diagnostic], text: str, edits: Sequence[TextEdit]
+) -> tuple[Diagnostic, ...]:
+    """Return ``findings`` of ``text`` on the lines where ``edits`` (in order) put them.
+
+    Those on deleted lines stay where the deletion began.
+    """
+    for edit in edits:
+        removed = text[edit.start : edit.end]
+        if edit.new_text.count("\n") or removed.count("\n"):
+            findings = [_followed(finding, text, edit) for finding in findings]
+        text = text[: edit.start] + edit.new_text + text[edit.end :]
+    return tuple(findings)
+
+
+def _followed(finding: Diagnostic, text: str, edit: TextEdit) -> Diagnostic:
+    first = text.count("\n", 0, edit.start)
+    last = first + text.count("\n", edit.start, edit.end)
+    line = finding.line
+    whole = not text[text.rfind("\n", 0, edit.start) + 1 : edit.start].strip()
+    if line > last or (line == last and (last > first or whole)):
+        line += edit.new_text.count("\n") - (last - first)
+    else:
+        line = min(line, first)
+    return replace(finding, line=line)
 
 
 def _nearest_pairs(

@@ -15,15 +15,15 @@ Tokens = tuple[str, ...]
 
 MAX_TOKENS, MAX_CHARACTERS = 128, 2000
 """How much of a suggestion is compared."""
-CONTEXT_CHARACTERS = 1500
+CONTEXT_CHARACTERS, OPENER_LINES = 4000, 30
 """How much of the text before a suggestion is looked at."""
 CONTEXT_LINES = 2
 TELLING = 3
 """Tokens from which on a line says where one is; ``else:`` and ``)`` do not."""
-CHANGED_SHARE = 8
+CHANGED_SHARE = 12
 """One stretch of at most one token in so many may differ; shorter texts have to be equal."""
 LEAST_BEGINNING = 4
-"""Tokens from which on a beginning is like the whole, if it is two thirds of it."""
+"""Tokens from which on a beginning is like the whole, if it is three quarters of it."""
 
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 _CLOSING = frozenset(")]}")
@@ -35,12 +35,15 @@ class Spot:
     """A suggestion in its context.
 
     ``tokens`` are those of the line that it would make and of all that it puts below, ``head``
-    those of that line alone. ``context`` holds the nearest telling lines above, nearest first.
+    those of that line alone. ``context`` holds the nearest telling lines above, nearest first;
+    ``opener`` is the nearest line that is indented less, the head of the block or call around it,
+    None where that is too far away.
     """
 
     tokens: Tokens
     head: Tokens
     context: tuple[Tokens, ...]
+    opener: Tokens | None
 
 
 def spot(before: str, text: str) -> Spot:
@@ -51,10 +54,11 @@ def spot(before: str, text: str) -> Spot:
     *above, line = re.split(r"\r\n|\r|\n", before[-CONTEXT_CHARACTERS:])
     if line.strip() and text.lstrip(" \t").startswith(("\n", "\r")):
         above.append(line)
-        line, text = "", text.lstrip()
-    whole = (line + text[:MAX_CHARACTERS]).strip()
+        line, text = "", text.lstrip("\r\n")
+    made = line + text[:MAX_CHARACTERS]
+    whole = made.strip()
     head = tokens(whole.splitlines()[0]) if whole else ()
-    return Spot(tokens(whole), head, _context(above))
+    return Spot(tokens(whole), head, _context(above), _opener(above, _indent(made)))
 
 
 def tokens(text: str) -> Tokens:
@@ -75,9 +79,11 @@ def tokens(text: str) -> Tokens:
 def alike(declined: Spot, other: Spot) -> bool:
     """Whether ``other`` shows what ``declined`` showed, in the same context.
 
-    Equal texts need a line above in common, nearly equal ones the nearest. A single line is also
-    shown by a suggestion that puts more lines below it.
+    That is below the same opener. Equal texts need a line above in common, nearly equal ones the
+    nearest. A single line is also shown by a suggestion that puts more lines below it.
     """
+    if None not in (declined.opener, other.opener) and declined.opener != other.opener:
+        return False
     shown = [other.tokens]
     if declined.head == declined.tokens != other.tokens:
         shown.append(other.head)
@@ -95,9 +101,13 @@ def near(one: Tokens, other: Tokens) -> bool:
     if len(short) == len(long) == ahead:
         return True
     if ahead == len(short) or (ahead + 1 == len(short) and long[ahead].startswith(short[ahead])):
-        return len(short) >= LEAST_BEGINNING and 3 * len(short) >= 2 * len(long)
+        return len(short) >= LEAST_BEGINNING and 4 * _length(short) >= 3 * _length(long)
     behind = _common(short[ahead:][::-1], long[ahead:][::-1])
     return len(long) - ahead - behind <= len(short) // CHANGED_SHARE
+
+
+def _length(said: Tokens) -> int:
+    return sum(map(len, said))
 
 
 def _common(one: Tokens, other: Tokens) -> int:
@@ -121,3 +131,18 @@ def _context(above: Sequence[str]) -> tuple[Tokens, ...]:
         if len(found) == CONTEXT_LINES:
             break
     return tuple(found) or (nearest,)
+
+
+def _opener(above: Sequence[str], indent: int) -> Tokens | None:
+    if indent == 0:
+        return ()
+    told = [line for line in above if line.strip()]
+    for line in reversed(told[-OPENER_LINES:]):
+        if _indent(line) < indent:
+            return tokens(line)
+    return None
+
+
+def _indent(line: str) -> int:
+    expanded = line.expandtabs()
+    return len(expanded) - len(expanded.lstrip(" "))

@@ -1,7 +1,7 @@
 """What became of each suggestion, inferred from the traffic that every LSP client sends anyway.
 
 A pure state machine: no clock, no I/O, one caller at a time. Times are seconds on any one scale.
-The rules and the reasons for them are in docs/feedback.md; those about one suggestion are code in
+The rules and the reasons for them are in docs/episodes.md; those about one suggestion are code in
 `falcon_lsp.memory.tracking`.
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 from falcon_lsp.core.text import TextSnapshot
 from falcon_lsp.core.types import Diagnostic, Outcome, Suggestion, TextEdit
 from falcon_lsp.memory import events
+from falcon_lsp.memory.causes import OwnEdits
 from falcon_lsp.memory.events import Event, Place
 from falcon_lsp.memory.regions import Region, minimal
 from falcon_lsp.memory.tracking import Stage, Track
@@ -32,6 +33,7 @@ SAME_ANSWER_SECONDS = 0.1
 class _Document:
     text: str
     tracks: list[Track] = field(default_factory=list)
+    own: OwnEdits = field(default_factory=OwnEdits)
     _answer: tuple[int, int] = (-1, -1)
     _answered_at: float = 0.0
 
@@ -99,12 +101,19 @@ class EpisodeObserver:
         for track in tracks:
             track.begin(document.text)
         changed = document.text != after.text
+        own = OwnEdits()
         for edit, removed, text in _steps(document.text, before.text, edits, after.text):
             pieces = minimal(edit, removed)
             for track in tracks:
                 track.follow(edit, removed, pieces, text, now)
+            own.move(pieces)
+            own.add(edit, removed, pieces, now)
+            document.own.move(pieces)
         document.text = after.text
-        _replace_rivals(tracks, now)
+        if any(track.just_taken for track in tracks):
+            _replace_rivals(tracks, now)
+        else:
+            document.own.extend(own)
         for track in tracks:
             found += track.finish(after.text, now, changed=changed)
         return found + self._collect(now)
@@ -133,7 +142,10 @@ class EpisodeObserver:
     def diagnostics_changed(
         self, uri: str, added: Sequence[Diagnostic], removed: Sequence[Diagnostic], now: float
     ) -> list[Event]:
-        """Put changed findings down to the latest accept of ``uri`` that can have caused each."""
+        """Put changed findings down to the accept in ``uri`` that caused each, if one did.
+
+        Lines are those of the document as it is now, of removed findings too.
+        """
         found = self._collect(now)
         document = self._documents.get(uri)
         if document is None:
@@ -234,10 +246,9 @@ def _replace(tracks: Sequence[Track], new: Track, now: float) -> None:
 
 def _replace_rivals(tracks: Sequence[Track], now: float) -> None:
     """End the other suggestions of an answer of which one was taken, without blame."""
-    if any(track.just_taken for track in tracks):
-        for track in tracks:
-            if track.stage is Stage.OFFERED:
-                track.leave(Outcome.SUPERSEDED, now, now)
+    for track in tracks:
+        if track.stage is Stage.OFFERED:
+            track.leave(Outcome.SUPERSEDED, now, now)
 
 
 def _catch_up(track: Track, seen: str, current: str, now: float) -> None:
@@ -250,8 +261,11 @@ def _catch_up(track: Track, seen: str, current: str, now: float) -> None:
 
 
 def _cause(document: _Document, line: int, now: float) -> Track | None:
-    candidates = [track for track in document.tracks if track.may_cause(document.text, line, now)]
-    return max(candidates, key=lambda track: track.taken_at, default=None)
+    """Return what was taken nearest to ``line``, unless the developer's own edit is the cause."""
+    own = document.own.claim(document.text, line, now)
+    claims = [(track.claim(document.text, line, now), track) for track in document.tracks]
+    best, track = max(claims, key=lambda claim: claim[0], default=(own, None))
+    return track if best[0] > 0 and best > own else None
 
 
 def _steps(

@@ -118,6 +118,11 @@ def redact(text: str) -> Redacted:
     return Redacted(_replace(text, spans), len(spans))
 
 
+def redact_between(before: str, text: str, after: str) -> str:
+    """Return ``text`` redacted as what stands between ``before`` and ``after``."""
+    return _redact_parts((before, text, after))[1]
+
+
 def redact_event(event: Event) -> Event:
     """Return ``event`` with every string of it redacted; the same object when nothing was.
 

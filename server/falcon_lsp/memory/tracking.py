@@ -1,6 +1,6 @@
 """One suggestion under observation: where it stands, what is known of it, what is only guessed.
 
-The state machine is described in docs/feedback.md. A track never sees a clock: every method that
+The state machine is described in docs/episodes.md. A track never sees a clock: every method that
 needs it takes ``now`` in seconds, and ``text``, the document as it is at that time.
 """
 
@@ -13,7 +13,9 @@ from dataclasses import dataclass, field
 from falcon_lsp.core.types import Diagnostic, Outcome, TextEdit
 from falcon_lsp.memory import events
 from falcon_lsp.memory.agreement import agreement, ends_word, is_keystroke
+from falcon_lsp.memory.causes import FINDING_SECONDS, Caused, nearness
 from falcon_lsp.memory.events import Event, Place
+from falcon_lsp.memory.redact import redact_between
 from falcon_lsp.memory.regions import Growth, Region, anchored, belongs, moved
 
 SHOWN_SECONDS = 30.0
@@ -21,13 +23,12 @@ SHOWN_SECONDS = 30.0
 VISIBLE_SECONDS = 0.3
 """Nobody reads faster: typing something else before that is no verdict."""
 UNDO_SECONDS = 60.0
-FINDING_SECONDS = 10.0
-"""Findings that change within this time of an accept are put down to it."""
 REST_SECONDS = 10.0
 LOOKS = (30, 120, 300, 600)
 """Seconds after an accept at which the text that stands is looked at."""
 MAX_SETTLED = 8000
-MAX_FINDINGS = 100
+REDACTED_WITH = 200
+"""Characters on both sides that tell a secret: the name that it is given."""
 
 
 class Stage(enum.Enum):
@@ -35,6 +36,8 @@ class Stage(enum.Enum):
 
     OFFERED = "offered"
     TAKEN = "taken"
+    LEFT = "left"
+    """Declined or ignored: what is written in its place instead is still of interest."""
     ENDED = "ended"
 
 
@@ -71,7 +74,7 @@ class Track:
     _took_words: bool = False
     _reported_kept: int = -1
     _active_at: float = 0.0
-    _taken_at: float = 0.0
+    _since: float = 0.0
     _looks: list[int] = field(default_factory=lambda: list(LOOKS))
     _earlier: str = ""
     _context: tuple[str, str] = ("", "")
@@ -79,8 +82,7 @@ class Track:
     _before: str = ""
     _touched: bool = False
     _inserted: str = ""
-    _added: list[Diagnostic] = field(default_factory=list)
-    _removed: list[Diagnostic] = field(default_factory=list)
+    _caused: Caused = field(default_factory=Caused)
 
     def __post_init__(self) -> None:
         """Start the time that it may go untouched."""
@@ -136,7 +138,7 @@ class Track:
         self._before = self.standing(text)
         if self.stage is Stage.TAKEN and self._landed is None:
             self._landed = self._before
-        if self.stage is not Stage.TAKEN:
+        if self.stage is Stage.OFFERED:
             self._context = self._surroundings(text)
         self._touched, self._inserted = False, ""
 
@@ -173,6 +175,8 @@ class Track:
             self._active_at = now
             if self._undone(text, now):
                 return self._undo(now)
+        elif self.stage is Stage.LEFT and standing != self._before:
+            self._active_at = now
         return []
 
     def _judge(self, standing: str, now: float, *, changed: bool) -> None:
@@ -207,8 +211,16 @@ class Track:
             self._take(self.kept, self._reach, now)
             self._guess(Outcome.PARTIAL, self.kept, now, due)
             return
+        outcome = outcome if self.visible else Outcome.SUPERSEDED
+        self._let_go(outcome, now)
+        self._guess(outcome, 0, now, due)
+
+    def _let_go(self, outcome: Outcome, now: float) -> None:
+        """Stop offering it; after a verdict, look once at what is written instead."""
         self.stage = Stage.ENDED
-        self._guess(outcome if self.visible else Outcome.SUPERSEDED, 0, now, due)
+        if outcome in (Outcome.REJECTED, Outcome.IGNORED):
+            self.stage, self._looks = Stage.LEFT, [LOOKS[0]]
+            self._since = self._active_at = now
 
     def _take(self, kept: int, length: int, now: float) -> None:
         start = self.region.start
@@ -216,12 +228,12 @@ class Track:
         self.stage = Stage.TAKEN
         self.kept = kept
         self._earlier, self._landed = self._before, None
-        self._taken_at = self._active_at = now
+        self._since = self._active_at = now
 
     def _undone(self, text: str, now: float) -> bool:
         return (
             self._last_word is Outcome.ACCEPTED
-            and now - self._taken_at <= UNDO_SECONDS
+            and now - self._since <= UNDO_SECONDS
             and self._before == self._landed
             and self._earlier.startswith(self.standing(text))
             and self._context == self._surroundings(text)
@@ -264,8 +276,8 @@ class Track:
             return []
         if outcome.positive:
             self._revive(now)
-        else:
-            self.stage = Stage.ENDED
+        elif self.stage is not Stage.LEFT or outcome is not Outcome.REJECTED:
+            self._let_go(outcome, now)
         self._took_words |= outcome is Outcome.PARTIAL
         self.reported, self._reported_kept = True, kept
         return [self._record(Verdict(outcome, kept, self._elapsed(now), now), event_id)]
@@ -293,7 +305,7 @@ class Track:
 
     def _revive(self, now: float) -> None:
         """Follow the text of an offer that was held for declined: an editor may reshape it."""
-        if self.stage is Stage.ENDED and self.held is not None:
+        if self.held is not None and self.stage in (Stage.LEFT, Stage.ENDED):
             self._take(self.kept, self.region.end - self.region.start, now)
 
     # What time brings.
@@ -303,7 +315,7 @@ class Track:
         times = [self.held.due] if self.held else []
         if self.stage is Stage.OFFERED:
             times.append(self._active_at + SHOWN_SECONDS)
-        elif self.stage is Stage.TAKEN and self._looks:
+        elif self.stage is not Stage.ENDED and self._looks:
             times.append(self._look_due())
         return min(times, default=None)
 
@@ -315,8 +327,8 @@ class Track:
         found: list[Event] = []
         if self.held is not None and self.held.due <= now:
             found.append(self._record(self.held))
-        while self.stage is Stage.TAKEN and self._look_due() <= now:
-            found.append(self._settle(text))
+        while self.stage in (Stage.TAKEN, Stage.LEFT) and self._look_due() <= now:
+            found += self._settle(text)
         return found
 
     def close(self, text: str, now: float) -> list[Event]:
@@ -330,52 +342,34 @@ class Track:
         return found
 
     def _look_due(self) -> float:
-        due = self._taken_at + self._looks[0]
+        due = self._since + self._looks[0]
         if self._looks[0] == LOOKS[0]:
             return max(due, self._active_at + REST_SECONDS)
         return due
 
-    def _settle(self, text: str) -> Event:
-        after_s = self._looks.pop(0)
+    def _settle(self, text: str) -> list[Event]:
+        """Say what stands there; of something else, as many lines as were suggested, if any."""
+        after_s, taken = self._looks.pop(0), self.stage is Stage.TAKEN
         if not self._looks:
             self.stage = Stage.ENDED
-        standing = self.standing(text)[:MAX_SETTLED].replace("\r\n", "\n").replace("\r", "\n")
-        return events.settled(self.place, after_s, standing)
+        ahead, behind = self._surroundings(text)
+        standing = self.standing(text)[:MAX_SETTLED]
+        standing = redact_between(ahead[-REDACTED_WITH:], standing, behind[:REDACTED_WITH])
+        standing = standing.replace("\r\n", "\n").replace("\r", "\n")
+        if not taken:
+            standing = "\n".join(standing.split("\n")[: self.text.count("\n") + 1])
+        return [events.settled(self.place, after_s, standing)] if taken or standing.strip() else []
 
     # Findings.
 
-    def may_cause(self, text: str, line: int, now: float) -> bool:
-        """Whether a finding on ``line`` (from 0) that changed now may be its doing."""
-        if self.stage is not Stage.TAKEN or now - self._taken_at > FINDING_SECONDS:
-            return False
-        first = text.count("\n", 0, self.region.start)
-        last = first + text.count("\n", self.region.start, self.region.end)
-        return first - 1 <= line <= last + 1
-
-    @property
-    def taken_at(self) -> float:
-        """When it was taken, in seconds; only meaningful once it was."""
-        return self._taken_at
+    def claim(self, text: str, line: int, now: float) -> tuple[int, float]:
+        """Return how near a finding on ``line`` is to what was taken, and when that was."""
+        if self.stage is not Stage.TAKEN or now - self._since > FINDING_SECONDS:
+            return (0, 0.0)
+        return (nearness(self.region, text, line), self._since)
 
     def attribute(self, added: Sequence[Diagnostic], removed: Sequence[Diagnostic]) -> list[Event]:
-        """Count findings as its doing and return the sum so far.
-
-        A finding that comes back, or that goes again, is no difference.
-        """
-        before = (tuple(self._added), tuple(self._removed))
-        self._removed += [finding for finding in removed if not _cancel(finding, self._added)]
-        self._added += [finding for finding in added if not _cancel(finding, self._removed)]
-        del self._added[MAX_FINDINGS:], self._removed[MAX_FINDINGS:]
-        if before == (tuple(self._added), tuple(self._removed)):
+        """Count findings as its doing and return the sum so far, if that is another one."""
+        if not self._caused.take(added, removed):
             return []
-        return [events.diagnostics(self.place, self._added, self._removed)]
-
-
-def _cancel(finding: Diagnostic, opposite: list[Diagnostic]) -> bool:
-    """Take the same finding out of ``opposite`` (lines may have moved); False if none is there."""
-    wanted = (finding.message, finding.code, finding.source)
-    for index, other in enumerate(opposite):
-        if (other.message, other.code, other.source) == wanted:
-            del opposite[index]
-            return True
-    return False
+        return [events.diagnostics(self.place, self._caused.added, self._caused.removed)]

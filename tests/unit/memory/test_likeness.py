@@ -13,7 +13,7 @@ ALIKE = [
     pytest.param(LONG, ABOVE + "    ", LONG, id="the same"),
     pytest.param(LONG, ABOVE + "    return com", "pute_total(items, tax_rate=tax, rounded=True)",
                  id="the rest, half of it typed"),
-    pytest.param(LONG, "import os\n" + ABOVE + "\n\n\t", LONG, id="further down, blank lines"),
+    pytest.param(LONG, "import os\n" + ABOVE + "\n\n    ", LONG, id="further down, blank lines"),
     pytest.param(LONG, ABOVE.replace("\n", "\r\n") + "    ", LONG, id="with CRLF"),
     pytest.param(LONG, ABOVE + "    ", LONG.replace(", ", ","), id="other blanks"),
     pytest.param(LONG, ABOVE + "    ", LONG.replace(")", ",)"), id="a trailing comma"),
@@ -23,7 +23,7 @@ ALIKE = [
     pytest.param(LONG, ABOVE + "    ", LONG + " or 0", id="a little longer"),
     pytest.param("return a", ABOVE + "    ", "return a\n\n\ndef g():", id="more below it"),
     pytest.param("return a", ABOVE.rstrip("\n"), "\n    return a", id="from the line before"),
-    pytest.param("return a", ABOVE + "    else:\n        ", "return a", id="a mute line added"),
+    pytest.param("return a", ABOVE + "    )\n    ", "return a", id="a mute line added"),
     pytest.param("return a", ABOVE + "    log.info(items)\n    ", "return a", id="one line added"),
 ]  # fmt: skip
 
@@ -32,6 +32,9 @@ APART = [
     pytest.param("return a", ABOVE + "    ", "return ab", id="a longer name"),
     pytest.param("return f(a, b)", ABOVE + "    ", "return f(a, c)", id="another argument"),
     pytest.param("return f(a, b)", ABOVE + "    x = ", "return f(a, b)", id="another line"),
+    pytest.param("return a", ABOVE.replace("def total", "def other") + "    ", "return a",
+                 id="another function"),
+    pytest.param("return a", ABOVE + "    if tax:\n        ", "return a", id="another block"),
     pytest.param(LONG, "class A:\n    rate = 1\n    ", LONG, id="another context"),
     pytest.param(LONG, ABOVE + "    log.info(items)\n    ", LONG.replace("True", "False"),
                  id="one token of many, one line further"),
