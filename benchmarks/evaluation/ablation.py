@@ -12,14 +12,16 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
+from typing import Any
 
 from evaluation.commits import History, Moment
+from evaluation.intervals import Ratio, difference
 from falcon_lsp.completion import context, modules
 from falcon_lsp.completion.prompt import build_prompt
 from falcon_lsp.completion.sources import OpenDocument
 from falcon_lsp.config import Config
 from falcon_lsp.core.cancellation import CancellationToken
-from falcon_lsp.core.types import Diagnostic, Prompt
+from falcon_lsp.core.types import Diagnostic, Prompt, Snippet
 from falcon_lsp.model.engine import Engine, GenerationParams
 
 OPTIONS = Config()
@@ -58,7 +60,6 @@ def surroundings(history: History, moment: Moment) -> context.Surroundings:
         edits=moment.edits[:4],
         documents=moment.documents,
         imported=imported[: modules.MOST_FILES],
-        findings=findings(moment),
     )
 
 
@@ -77,6 +78,14 @@ def findings(moment: Moment) -> tuple[Diagnostic, ...]:
     ]
     near = [each for each in found if abs(each.line - here) <= RADIUS and each.code]
     return tuple(sorted(near, key=lambda each: abs(each.line - here)))
+
+
+def findings_block(moment: Moment) -> context.Block:
+    """Return a block with the lines near the cursor that a linter finds fault with."""
+    lines = moment.request.text.split("\n")
+    said = [f"{lines[each.line].strip()}  # {each.message}" for each in findings(moment)]
+    snippets = [Snippet(moment.request.path, "\n".join(dict.fromkeys(said)))] if said else []
+    return context.Block("findings", 0.2, lambda _request, _options, _around: snippets)
 
 
 def score(
@@ -114,3 +123,46 @@ def _figures(
         truth = moment.truth.rstrip()
         yield "exact", float(said == truth)
         yield "similarity", round(SequenceMatcher(None, said, truth, autojunk=False).ratio(), 4)
+
+
+def summary(measured: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, list[float]]]:
+    """Return for each variant bits per byte, and the change from ``nothing`` and from ``all``.
+
+    Each is ``[value, low, high]`` with a 95 % interval over projects; over the moments that have
+    every variant. ``measured`` maps ``project:commit`` to figures by variant.
+    """
+    names = list(
+        dict.fromkeys(name for row in measured.values() for name in row if name != "bytes")
+    )
+    rows = {key: row for key, row in measured.items() if all(name in row for name in names)}
+    found: dict[str, dict[str, list[float]]] = {}
+    for name in names if rows else ():
+        found[name] = {"moments": [len(rows)]}
+        for at, part in enumerate(("line", "hole")):
+            ratio = _ratio(rows, name, part, at)
+            found[name][f"{part}: bits per byte"] = _rounded(ratio.value, *ratio.interval())
+            for base in ("nothing", "all"):
+                if base in names and base != name:
+                    change = difference(_ratio(rows, base, part, at), ratio)
+                    found[name][f"{part}: change from {base}"] = _rounded(*change)
+        tokens = [row[name]["snippet tokens"] for row in rows.values()]
+        found[name]["snippet tokens"] = [round(sum(tokens) / len(tokens), 1)]
+        for said in ("exact", "similarity"):
+            if all(said in row[name] for row in rows.values()):
+                ratio = _ratio(rows, name, said, None)
+                found[name][said] = _rounded(ratio.value, *ratio.interval())
+    return found
+
+
+def _ratio(rows: Mapping[str, Mapping[str, Any]], name: str, figure: str, at: int | None) -> Ratio:
+    """Return a figure of one variant over the moments, by byte (``at``) or by moment (None)."""
+    key = figure if at is None else f"{figure} bits"
+    return Ratio(
+        [row[name][key] for row in rows.values()],
+        [1 if at is None else row["bytes"][at] for row in rows.values()],
+        [moment.partition(":")[0] for moment in rows],
+    )
+
+
+def _rounded(*values: float) -> list[float]:
+    return [round(value, 4) for value in values]

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from falcon_lsp.completion.candidates import Candidate, Rejection
+from evaluation.commits import Moment
+from falcon_lsp.completion.candidates import Candidate, Rejection, copy_candidate, sources_at
 from falcon_lsp.completion.postprocess import Filter
 from falcon_lsp.core.types import CompletionRequest
+from falcon_lsp.model.drafts import Sources
 
 
 @dataclass
@@ -50,3 +52,23 @@ def tolls(
                 break
             candidate = outcome if isinstance(outcome, Candidate) else candidate
     return found
+
+
+def kinds(
+    moments: Sequence[Moment],
+) -> dict[str, list[tuple[Candidate, CompletionRequest, str]]]:
+    """Return candidates by kind: what was really written at each moment, and copies.
+
+    What is taken from the first kind is a mistake, whatever it is; the second shows the gain.
+    """
+    written = [(Candidate(m.truth.rstrip(), "model"), m.request, m.truth) for m in moments]
+    copies = [
+        (copy, moment.request, moment.truth)
+        for moment in moments
+        if (copy := copy_candidate(moment.request, _sources(moment))) is not None
+    ]
+    return {"written": written, "copied": copies}
+
+
+def _sources(moment: Moment) -> Sources:
+    return sources_at(moment.request, [document.text for document in moment.documents])

@@ -19,7 +19,7 @@ from falcon_lsp.completion.sources import OpenDocument
 from falcon_lsp.completion.syntax import without_line
 from falcon_lsp.config import ContextOptions
 from falcon_lsp.core.text import import_lines
-from falcon_lsp.core.types import CompletionRequest, Diagnostic, Snippet
+from falcon_lsp.core.types import CompletionRequest, Snippet
 
 _PIECE_LINES: Final = 12
 _MAX_PIECES: Final = 150
@@ -39,7 +39,6 @@ class Surroundings(NamedTuple):
     recalled: Sequence[Snippet] = ()
     documents: Sequence[OpenDocument] = ()
     imported: Sequence[OpenDocument] = ()
-    findings: Sequence[Diagnostic] = ()
 
 
 class Block(NamedTuple):
@@ -96,7 +95,8 @@ def related(request: CompletionRequest, documents: Sequence[OpenDocument]) -> li
     ``documents`` are other files than the request's, latest used first. Most similar first; a
     name counts for less the more pieces it appears in.
     """
-    wanted = set(_WORD.findall("\n".join(request.prefix.rsplit("\n", 20)[-20:])))
+    near = request.prefix.rsplit("\n", 20)[-20:]
+    wanted = set[str]().union(*(_names(line, request.language) for line in near))
     pieces = [
         piece for document in documents[:_MAX_DOCUMENTS] for piece in _pieces(document, wanted)
     ]
@@ -108,18 +108,6 @@ def related(request: CompletionRequest, documents: Sequence[OpenDocument]) -> li
         if score > 0:
             best.setdefault(piece.path, piece)
     return list(best.values())
-
-
-def findings_near(request: CompletionRequest, findings: Sequence[Diagnostic]) -> list[Snippet]:
-    """Return the lines with findings, nearest first, each with what is said about it."""
-    lines = request.text.split("\n")
-    mark = brackets.comment_mark(request.language)
-    said = [
-        f"{lines[finding.line].strip()}  {mark} {finding.message}"
-        for finding in findings
-        if finding.line < len(lines)
-    ]
-    return [Snippet(request.path, "\n".join(dict.fromkeys(said)))] if said else []
 
 
 def _named(
@@ -138,18 +126,25 @@ BLOCKS: Final = (
     Block("definitions", 0.34, _named),
     Block("related", 0.34, lambda request, _, around: related(request, around.documents)),
     Block("edits", 0.34, lambda _, _options, around: around.edits),
-    Block("findings", 0.2, lambda request, _, around: findings_near(request, around.findings)),
 )
 
 
 def _pieces(document: OpenDocument, wanted: set[str]) -> Iterator[tuple[Snippet, set[str]]]:
-    """Yield overlapping pieces of a document, each with the wanted names in it."""
+    """Yield overlapping pieces of a document, each from its first line with a wanted name on."""
     lines = document.text.split("\n")[: _PIECE_LINES * _MAX_PIECES // 2]
-    names = [wanted.intersection(_WORD.findall(line)) for line in lines]
+    names = [wanted & _names(line, document.language) for line in lines]
     for start in range(0, len(lines), _PIECE_LINES // 2):
-        here = slice(start, start + _PIECE_LINES)
-        text = "\n".join(lines[here]).strip("\n")
-        yield Snippet(document.path, text), set().union(*names[here])
+        rows = range(start, min(start + _PIECE_LINES, len(lines)))
+        first = next((row for row in rows if names[row]), None)
+        if first is not None:
+            text = "\n".join(lines[first : rows.stop]).strip("\n")
+            yield Snippet(document.path, text), set().union(*names[first : rows.stop])
+
+
+def _names(line: str, language: str) -> set[str]:
+    """Return the names in a line of code; what a comment says is prose."""
+    is_comment = line.lstrip().startswith(brackets.comment_mark(language))
+    return set() if is_comment else set(_WORD.findall(line))
 
 
 def _fit(snippet: Snippet, budget: int) -> Snippet | None:

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable
+from typing import Final, NamedTuple
 
 from falcon_lsp.completion.sources import OpenDocument
 from falcon_lsp.completion.syntax import Definition, definitions
+from falcon_lsp.core.text import import_lines
 from falcon_lsp.core.types import CompletionRequest, Snippet
 
-NEAR_LINES: Final = 12
+NEAR_LINES: Final = 6
 """Lines above the cursor whose names are looked up."""
 
 MOST_DEFINITIONS: Final = 2
 """A name that is defined in more places says too little."""
 
-_WORD: Final = re.compile(r"[^\W\d]\w{2,}")
+_USE: Final = re.compile(r"(\.\s*)?\b([^\W\d]\w{2,})\b(\s*\()?")
+
+
+class Use(NamedTuple):
+    """A name as it is used: behind a dot, or before an opening bracket."""
+
+    name: str
+    dotted: bool
+    called: bool
+
+    def may_mean(self, definition: Definition) -> bool:
+        """Whether the use fits the kind of what is defined; a plain word may be any variable."""
+        if definition.is_class:
+            return True
+        return self.dotted if definition.owner else self.called
 
 
 def signatures(
@@ -31,19 +46,23 @@ def signatures(
         for definition in definitions(document.language, document.text):
             known.setdefault(definition.name, []).append((document.path, definition))
     shown: dict[str, list[str]] = {}
-    for name in near_names(request):
-        found = known.get(name, ())
+    for use in near_uses(request):
+        found = [row for row in known.get(use.name, ()) if use.may_mean(row[1])]
         for path, definition in found if len(found) <= MOST_DEFINITIONS else ():
             if definition.line not in visible:
                 shown.setdefault(path, []).extend(_lines(definition, known, request.language))
     return [Snippet(path, "\n".join(dict.fromkeys(lines))) for path, lines in shown.items()]
 
 
-def near_names(request: CompletionRequest) -> Sequence[str]:
-    """Return the names in the last `NEAR_LINES` lines before the cursor, the nearest first."""
-    lines = "\n".join(request.prefix.rsplit("\n", NEAR_LINES)[-NEAR_LINES:])
-    names = _WORD.findall(lines)
-    return list(dict.fromkeys(reversed(names)))
+def near_uses(request: CompletionRequest) -> list[Use]:
+    """Return what the last `NEAR_LINES` lines before the cursor use, the nearest first.
+
+    Imports name things without saying anything about how they are used.
+    """
+    lines = request.prefix.rsplit("\n", NEAR_LINES)[-NEAR_LINES:]
+    found = _USE.findall("\n".join(line for line in lines if not import_lines(line)))
+    uses = (Use(name, bool(dot), bool(bracket)) for dot, name, bracket in reversed(found))
+    return list(dict.fromkeys(uses))
 
 
 def _lines(

@@ -103,6 +103,8 @@ def _summary(body: Node) -> str:
         return ""
     line = _text(first).split("\n", 1)[0].rstrip()
     quotes = '"""' if '"""' in line else line[:1]
+    if not any(map(str.isalnum, line)):
+        return ""
     return line if len(line) > 2 * len(quotes) and line.endswith(quotes) else line + quotes
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from completion_samples import at
 from falcon_lsp.completion.context import Surroundings, gather
-from falcon_lsp.completion.signatures import near_names, signatures
+from falcon_lsp.completion.signatures import near_uses, signatures
 from falcon_lsp.completion.sources import OpenDocument
 from falcon_lsp.completion.syntax import definitions
 from falcon_lsp.config import ContextOptions
@@ -90,7 +90,13 @@ def test_a_method_is_shown_inside_its_class() -> None:
 
 def test_the_name_nearest_to_the_cursor_comes_first() -> None:
     request = at("first = second\nthird.fourth(‸")
-    assert list(near_names(request)) == ["fourth", "third", "second", "first"]
+    names = [use.name for use in near_uses(request)]
+    assert names == ["fourth", "third", "second", "first"]
+
+
+@pytest.mark.parametrize("marked", ["total = ‸", "shop.empty = ‸", "from shop import empty ‸"])
+def test_a_word_that_may_mean_anything_is_not_looked_up(marked: str) -> None:
+    assert signatures(at(marked), [shop()], set()) == []
 
 
 def test_a_name_that_is_defined_in_many_places_says_too_little() -> None:

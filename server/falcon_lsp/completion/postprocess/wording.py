@@ -15,6 +15,8 @@ _UNFINISHED_WORD: Final = re.compile(r"[\w$]*\Z")
 _ODD_CATEGORIES: Final = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
 _MIN_REPEATED: Final = 16
 _LONGEST_UNIT: Final = 40
+_LINES_ABOVE: Final = 3
+"""Lines that are hardly said again; further up they often are (docs/context.md)."""
 
 
 def normalise_line_ends(candidate: Candidate, _request: CompletionRequest) -> Candidate:
@@ -66,13 +68,13 @@ def refuse_short(candidate: Candidate, request: CompletionRequest) -> Candidate 
 
 
 def refuse_repetition(candidate: Candidate, request: CompletionRequest) -> Candidate | Rejection:
-    """Refuse a text that goes round in circles, or says again the line just above."""
+    """Refuse a text that goes round in circles, or says again one of the lines just above."""
     if _ends_in_a_loop(candidate.text):
         return Rejection("repetition")
     above, _, begun = request.prefix.rpartition("\n")
     line = (begun + candidate.text.split("\n", 1)[0]).strip()
-    says_again = line == above.rpartition("\n")[2].strip()
-    if says_again and sum(map(str.isalnum, line)) >= 8:
+    near = above.rsplit("\n", _LINES_ABOVE)[-_LINES_ABOVE:]
+    if line in map(str.strip, near) and sum(map(str.isalnum, line)) >= 8:
         return Rejection("repetition")
     return candidate
 
