@@ -2,6 +2,7 @@
 
 import type { ExtensionContext } from "vscode";
 import { Supervisor, type Listener } from "./client";
+import { CursorReporter } from "./cursor";
 import { DiagnosticsForwarder } from "./diagnostics";
 import { FeedbackTracker } from "./feedback";
 import { OFFERING, registerKeys, watchAnswers } from "./inline";
@@ -41,13 +42,16 @@ export function activate(context: ExtensionContext): void {
         died,
       });
     },
-    listener(status, setup, () => diagnostics.sendAll()),
+    listener(status, setup, () => {
+      diagnostics.sendAll();
+      cursor.tellAgain();
+    }),
   );
   supervisor = server;
   const feedback: FeedbackTracker = new FeedbackTracker(server);
-  const diagnostics: DiagnosticsForwarder = new DiagnosticsForwarder(server, () =>
-    settings.languages(),
-  );
+  const languages = (): readonly string[] => settings.languages();
+  const diagnostics: DiagnosticsForwarder = new DiagnosticsForwarder(server, languages);
+  const cursor: CursorReporter = new CursorReporter(server, languages);
   const pushSettings = (): void =>
     server.notify("workspace/didChangeConfiguration", { settings: settings.tree() });
 
@@ -56,6 +60,7 @@ export function activate(context: ExtensionContext): void {
     ...new Menu(server, status).register(),
     ...registerKeys(feedback),
     ...diagnostics.register(),
+    ...cursor.register(),
     registerCommand("falcon.install", () => setup.install()),
     onDocumentChanged((event) => feedback.changed(event)),
     onDocumentClosed((document) => feedback.closed(document.uri.toString())),

@@ -73,9 +73,16 @@ export interface Requests {
   "falcon/rollback": { params: object; result: { message?: string } | null };
 }
 
+/** A place in a document, counted as LSP does. */
+export interface Place {
+  readonly uri: string;
+  readonly position: { readonly line: number; readonly character: number };
+}
+
 /** Notifications to the server: parameters by method. */
 export interface Notifications {
   "falcon/diagnostics": Findings;
+  "falcon/cursor": Place;
   "workspace/didChangeConfiguration": { settings: unknown };
 }
 

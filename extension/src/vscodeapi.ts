@@ -111,6 +111,18 @@ export function activeEditor(): vscode.TextEditor | undefined {
   return vscode.window.activeTextEditor;
 }
 
+/** Call `listener` when the cursor of the active editor moves, or another editor becomes active. */
+export function onCursorMoved(listener: () => void): Dispose {
+  return vscode.Disposable.from(
+    vscode.window.onDidChangeActiveTextEditor(() => listener()),
+    vscode.window.onDidChangeTextEditorSelection(({ textEditor }) => {
+      if (textEditor === vscode.window.activeTextEditor) {
+        listener();
+      }
+    }),
+  );
+}
+
 export function openDocuments(): readonly vscode.TextDocument[] {
   return vscode.workspace.textDocuments;
 }

@@ -49,6 +49,7 @@ export const editor = {
 
 export const settingsChanged = new Event<(key: string) => boolean>();
 export const trustGranted = new Event<void>();
+export const cursorMoved = new Event<void>();
 export const documentOpened = new Event<TextDocument>();
 export const documentChanged = new Event<Parameters<Parameters<Api["onDocumentChanged"]>[0]>[0]>();
 export const documentClosed = new Event<TextDocument>();
@@ -97,6 +98,7 @@ export const createStatusBarItem: Api["createStatusBarItem"] = (id, name) => {
 export const warningBackground: Api["warningBackground"] = () => ({ id: "warning" });
 
 export const activeEditor: Api["activeEditor"] = () => editor.active;
+export const onCursorMoved: Api["onCursorMoved"] = cursorMoved.on;
 export const openDocuments: Api["openDocuments"] = () => editor.documents;
 export const onDocumentOpened: Api["onDocumentOpened"] = documentOpened.on;
 export const onDocumentChanged: Api["onDocumentChanged"] = documentChanged.on;

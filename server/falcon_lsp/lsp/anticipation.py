@@ -21,6 +21,10 @@ LOADING_SECONDS: Final = 0.5
 class Anticipation:
     """Prepares the next request at the latest cursor. Belongs to the event loop.
 
+    Nothing is read for a document whose cursor nobody knows: of the prompts at random places (180,
+    in 60 files) one for the document's start, its end or the end of its imports shares 0.5 to 3 %
+    of the tokens, one at the same cursor three characters before 99 %.
+
     A place that was prepared is not prepared again before something changes, so an editor at rest
     costs nothing.
     """
