@@ -121,12 +121,13 @@ def _named(
 
 
 BLOCKS: Final = (
-    Block("imports", 0.34, lambda request, options, _: [imports(request, options)]),
+    Block("edits", 0.34, lambda _, _options, around: around.edits),
     Block("recalled", 0.34, lambda _, _options, around: around.recalled),
     Block("definitions", 0.34, _named),
     Block("related", 0.34, lambda request, _, around: related(request, around.documents)),
-    Block("edits", 0.34, lambda _, _options, around: around.edits),
+    Block("imports", 0.34, lambda request, options, _: [imports(request, options)]),
 )
+"""What pays (docs/context.md), most first: the first stands nearest to the file itself."""
 
 
 def _pieces(document: OpenDocument, wanted: set[str]) -> Iterator[tuple[Snippet, set[str]]]:

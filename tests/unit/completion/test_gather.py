@@ -51,7 +51,7 @@ def test_the_open_file_that_shares_names_is_chosen() -> None:
 
 
 def test_the_most_relevant_snippet_stands_last() -> None:
-    """A prompt puts its last snippet nearest to the file itself; memory comes before files."""
+    """A prompt puts its last snippet nearest to the file itself: edits, memory, then files."""
     request = at("total = weight * distance * ‸")
     chosen = gather(
         request,
@@ -62,7 +62,7 @@ def test_the_most_relevant_snippet_stands_last() -> None:
             documents=[document("ship.py", SHIPPING)],
         ),
     )
-    assert [snippet.path for snippet in chosen] == ["edit.py", "ship.py", "memory.py"]
+    assert [snippet.path for snippet in chosen] == ["ship.py", "memory.py", "edit.py"]
 
 
 def test_what_is_shown_already_is_left_out() -> None:
