@@ -10,18 +10,22 @@ import torch
 
 import falcon_lsp
 from falcon_lsp.config import Config
+from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.paths import Store
+from falcon_lsp.core.types import Prompt
 from falcon_lsp.model import assets
 from falcon_lsp.model.decoding import Logits
-from falcon_lsp.model.engine import EngineError
+from falcon_lsp.model.engine import Engine, EngineError, GenerationParams
 from falcon_lsp.model.loader import ModelFiles, find_model
 from falcon_lsp.model.onnx_engine import OnnxEngine
 from falcon_lsp.model.tokenizer import CodeTokenizer
-from falcon_lsp.model.torch_engine import TorchModel
+from falcon_lsp.model.torch_engine import TorchEngine
 
 pytestmark = pytest.mark.model
 
 TOKENS = 300
+READ = 150
+PLACES = (40, 90, 160)
 SOURCES = ("config.py", "core/paths.py", "lsp/convert.py", "model/adapters.py")
 
 
@@ -41,9 +45,8 @@ def texts(files: ModelFiles) -> list[list[int]]:
 
 
 @pytest.fixture(scope="module")
-def expected(files: ModelFiles, texts: list[list[int]]) -> list[torch.Tensor]:
-    model = TorchModel(files.folder, "cpu", torch.float32)
-    return [logprobs(model.fork().feed_each(ids)) for ids in texts]
+def expected(peer: TorchEngine, texts: list[list[int]]) -> list[torch.Tensor]:
+    return [logprobs(peer._model.fork().feed_each(ids)) for ids in texts]
 
 
 @pytest.fixture(scope="module")
@@ -51,23 +54,73 @@ def engine(files: ModelFiles) -> OnnxEngine:
     return OnnxEngine(files, Store.default().quantised)
 
 
+@pytest.fixture(scope="module")
+def peer(files: ModelFiles) -> TorchEngine:
+    return TorchEngine(files, device="cpu", dtype=torch.float32)
+
+
 def logprobs(logits: Logits) -> torch.Tensor:
     return torch.tensor(logits).log_softmax(-1)
 
 
+@pytest.mark.parametrize(
+    ("read", "change", "agreement", "divergence"),
+    [(0, 0.03, 0.93, 0.015), (READ, 0.03, 0.91, 0.02)],
+    ids=["as it answers", "after a prompt read at once"],
+)
 def test_the_likelihood_of_real_code_stays(
-    engine: OnnxEngine, texts: list[list[int]], expected: list[torch.Tensor]
+    engine: OnnxEngine,
+    texts: list[list[int]],
+    expected: list[torch.Tensor],
+    read: int,
+    change: float,
+    agreement: float,
+    divergence: float,
 ) -> None:
     changes, agreements, divergences = [], [], []
-    for ids, true in zip(texts, expected, strict=True):
-        mine = logprobs(engine._model.fork().feed_each(ids))
-        said = torch.tensor(ids[1:])[:, None]
+    for ids, likely in zip(texts, expected, strict=True):
+        model = engine._model.fork()
+        if read:
+            model.feed_each(ids[:read], 1)
+        mine, true = logprobs(model.feed_each(ids[read:])), likely[read:]
+        said = torch.tensor(ids[read + 1 :])[:, None]
         changes.append((mine - true)[:-1].gather(1, said))
         agreements.append((mine.argmax(-1) == true.argmax(-1)).float())
         divergences.append((true.exp() * (true - mine)).sum(-1))
-    assert abs(torch.cat(changes).mean()) < 0.02
-    assert torch.cat(agreements).mean() > 0.92
-    assert torch.cat(divergences).mean() < 0.015
+    assert abs(torch.cat(changes).mean()) < change
+    assert torch.cat(agreements).mean() > agreement
+    assert torch.cat(divergences).mean() < divergence
+
+
+def test_each_engine_finds_the_others_lines_as_likely_as_its_own(
+    engine: OnnxEngine, peer: TorchEngine
+) -> None:
+    folder = Path(falcon_lsp.__file__).parent
+    same, losses = [], []
+    for source in SOURCES:
+        lines = (folder / source).read_text("utf-8").splitlines(keepends=True)
+        for place in PLACES:
+            head = (
+                "".join(lines[max(place - 30, 0) : place]) + lines[place][: len(lines[place]) // 2]
+            )
+            prompt = Prompt(source, head, "".join(lines[place + 1 : place + 10]))
+            mine, theirs = (line(of, prompt) for of in (engine, peer))
+            same.append(mine == theirs)
+            losses += [
+                judged(engine, prompt, mine) - judged(engine, prompt, theirs),
+                judged(peer, prompt, theirs) - judged(peer, prompt, mine),
+            ]
+    assert sum(same) >= 0.75 * len(same)
+    assert sum(losses) / len(losses) < 0.2
+
+
+def line(engine: Engine, prompt: Prompt) -> str:
+    return engine.generate(prompt, GenerationParams(max_tokens=16), CancellationToken()).text
+
+
+def judged(engine: Engine, prompt: Prompt, text: str) -> float:
+    """Return the log-probability (natural) that ``engine`` gives to ``text`` and its end."""
+    return sum(engine.score(prompt, text, CancellationToken()))
 
 
 def test_an_adapter_of_the_real_size_goes_in_and_out(

@@ -33,6 +33,7 @@ from falcon_lsp.core.paths import (
     private_folder,
     sha256_file,
 )
+from falcon_lsp.model import errand
 from falcon_lsp.model.engine import EngineError, Progress
 
 logger = logging.getLogger(__name__)
@@ -164,12 +165,8 @@ def _make(models: Path, recipe: Recipe, progress: Progress, wheel: Path | None) 
 
 
 def _convert(gguf: Path, recipe: Recipe, folder: Path, progress: Progress) -> None:
-    from falcon_lsp.model.convert import convert
-
-    def done(share: float) -> None:
-        progress("Converting the model", 0.6 + 0.4 * share)
-
-    convert(gguf, recipe.adapter, folder, done)
+    adapter = str(recipe.adapter) if recipe.adapter else ""
+    errand.run("convert", progress, gguf=str(gguf), adapter=adapter, folder=str(folder))
     for name in _RESULT:
         fsync_file(folder / name)
     content = {

@@ -116,7 +116,7 @@ def _start(config: Config, store: Store, files: ModelFiles) -> Engine:
         except (ImportError, EngineError) as error:
             if config.engine == "onnx":
                 raise
-            logger.info("%s goes to PyTorch: %s", files.model_id, error)
+            logger.warning("%s goes to PyTorch: %s", files.model_id, error)
     from falcon_lsp.model.torch_engine import TorchEngine
 
     return TorchEngine(files)

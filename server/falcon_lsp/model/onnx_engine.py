@@ -5,7 +5,9 @@ See docs/adr/0001-cpu-backend.md for why, and for the figures.
 
 from __future__ import annotations
 
+import functools
 import logging
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,15 +23,25 @@ from falcon_lsp.model.decoding import Logits
 from falcon_lsp.model.engine import EngineError
 from falcon_lsp.model.llama_shape import LlamaShape
 from falcon_lsp.model.loader import ModelFiles
+from falcon_lsp.model.onnx_proto import Graph
 from falcon_lsp.model.quantised import QuantisedCache
 from falcon_lsp.model.serving import ServedModel
+from falcon_lsp.model.tensor_file import MappedTensors
 
 logger = logging.getLogger(__name__)
 
 CAPACITY_STEP = 512
 """Tokens by which a cache grows."""
+MANY = 32
+"""Tokens from which `llama_graph.reading` pays, though those asked about then take another pass."""
 MOST_THREADS = 8
 """With more, small models spend their time on handing out work."""
+_PROVIDER = "CPUExecutionProvider"
+SETTINGS = {"session.intra_op.allow_spinning": "0"}
+"""Threads that wait do not spin: it gains little on an idle machine, and takes twice the time where
+others compute too."""
+SWITCHES = {"ORT_GQA_DISABLE_FLASH_ATTENTION": "1"}
+"""Attention in tiles is the slower one for some 1,000 tokens, and the runtime's default."""
 
 
 def best_threads() -> int:
@@ -38,39 +50,69 @@ def best_threads() -> int:
 
 
 class Network:
-    """Loaded weights: what `OnnxModel`s compute with. ``arrays`` may be mapped files.
+    """Loaded weights: what `OnnxModel`s compute with."""
 
-    Threads that wait do not spin: it gains little on an idle machine, and takes twice the time
-    where others compute too.
-    """
-
-    def __init__(self, shape: LlamaShape, arrays: dict[str, NDArray[Any]], threads: int) -> None:
-        self.shape = shape
-        self._embedding = arrays["embedding"]
-        constants = {name: a for name, a in arrays.items() if name != "embedding"}
-        constants |= llama_graph.rotations(shape)
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.add_external_initializers(
-            list(constants), [ort.OrtValue.ortvalue_from_numpy(a) for a in constants.values()]
+    def __init__(self, shape: LlamaShape, weights: MappedTensors, threads: int) -> None:
+        self.shape, self._weights, self._threads = shape, weights, threads
+        self._arrays = {**weights.arrays, **llama_graph.rotations(shape)}
+        os.environ.update(SWITCHES)
+        self.answering = self._session(llama_graph.answering(shape, self._arrays))
+        self.reading = (
+            self._session(llama_graph.reading(shape, self._arrays)) if adds_up() else None
         )
-        self._constants = constants
-        graph = llama_graph.build(shape, constants)
-        try:
-            self.session = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # the runtime's exceptions have no common base
-            raise EngineError(
-                f"ONNX Runtime cannot run this model ({type(error).__name__}): set falcon.engine "
-                "to torch."
-            ) from error
+        weights.release()  # the runtime has its own copy of what it multiplies with
+
+    @property
+    def bytes_per_token(self) -> int:
+        """Bytes of weights that are read to decode one token."""
+        names = llama_graph.answering(self.shape, self._arrays).names
+        return sum(self._arrays[n].nbytes for n in names if n not in ("cosines", "sines"))
 
     def embed(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """Return ``(1, n, hidden)``: stored as bf16, which is the upper half of fp32."""
-        words = self._embedding[np.asarray(ids)].view(np.uint16).astype(np.uint32)
+        words = self._arrays["embedding"][np.asarray(ids)].view(np.uint16).astype(np.uint32)
         embedded: NDArray[np.float32] = (words << 16).view(np.float32)[None]
         return embedded
+
+    def _session(self, graph: Graph) -> ort.InferenceSession:
+        options = _options(self._threads)
+        values = [ort.OrtValue.ortvalue_from_numpy(self._arrays[name]) for name in graph.names]
+        options.add_external_initializers(list(graph.names), values)
+        return _loaded(graph, options)
+
+
+@functools.cache
+def adds_up() -> bool:
+    """Whether the processor multiplies bytes exactly: some older ones cut off the largest sums.
+
+    Those compute everything with `llama_graph.answering`, whose kernels know about it.
+    """
+    graph = Graph()
+    graph.input("a", np.uint8, (1, 4))
+    graph.constant("b", np.full((4, 1), 127, np.int8))
+    graph.node("MatMulInteger", ["a", "b"], ["sum"])
+    graph.output("sum", np.int32, (1, 1))
+    (total,) = _loaded(graph, _options(1)).run(None, {"a": np.full((1, 4), 255, np.uint8)})
+    return int(total[0, 0]) == 4 * 255 * 127
+
+
+def _options(threads: int) -> ort.SessionOptions:
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    for name, value in SETTINGS.items():
+        options.add_session_config_entry(name, value)
+    return options
+
+
+def _loaded(graph: Graph, options: ort.SessionOptions) -> ort.InferenceSession:
+    try:
+        return ort.InferenceSession(graph.serialised(), options, providers=[_PROVIDER])
+    except Exception as error:  # the runtime's exceptions have no common base
+        raise EngineError(
+            f"ONNX Runtime cannot run this model ({type(error).__name__}): set falcon.engine to "
+            "torch."
+        ) from error
 
 
 class OnnxModel:
@@ -83,7 +125,7 @@ class OnnxModel:
         self._network = network
         self._names = llama_graph.cache_names(network.shape)
         self._buffers: dict[str, NDArray[np.float32]] = {}
-        self._binding = network.session.io_binding()
+        self._bindings = [s.io_binding() for s in (network.answering, network.reading) if s]
         self._length = 0
 
     @property
@@ -97,34 +139,51 @@ class OnnxModel:
 
     def feed(self, ids: Sequence[int]) -> Logits:
         """Append ``ids`` to the cache; return the logits ``(V,)`` of what follows, in fp32."""
-        logits: Logits = self._run(ids, [len(ids) - 1])[0]
+        logits: Logits = self.feed_each(ids, 1)[0]
         return logits
 
     def feed_each(self, ids: Sequence[int], last: int = 0) -> Logits:
         """Append ``ids``; return the logits ``(n, V)`` after each, or after the ``last`` only."""
-        return self._run(ids, range(len(ids))[-last:])
+        asked = len(range(len(ids))[-last:])
+        unasked = len(ids) - asked
+        if unasked >= MANY and self._network.reading:
+            self._read(ids[:unasked])
+            ids = ids[unasked:]
+        return self._answer(ids, asked)
 
     def truncate(self, length: int) -> None:
         """Forget all but the first ``length`` tokens; an empty cache gives its memory back."""
         self._length = min(length, self._length)
         if not self._length:
             self._buffers = {}
-            self._binding.clear_binding_inputs()
-            self._binding.clear_binding_outputs()
+            for binding in self._bindings:
+                binding.clear_binding_inputs()
+                binding.clear_binding_outputs()
 
-    def _run(self, ids: Sequence[int], rows: Sequence[int]) -> Logits:
-        total = self._length + len(ids)
-        self._reserve(total)
-        bind = self._binding.bind_cpu_input
-        bind("hidden", self._network.embed(ids))
-        bind("last", np.array([total - 1], np.int32))
-        bind("total", np.array([total], np.int32))
-        bind("rows", np.asarray(rows, np.int64))
-        self._binding.bind_output("logits", "cpu")
-        self._network.session.run_with_iobinding(self._binding)
-        self._length = total
-        logits: Logits = self._binding.get_outputs()[-1].numpy()[0]
+    def _answer(self, ids: Sequence[int], asked: int) -> Logits:
+        self._bind(0, ids, rows=np.arange(len(ids) - asked, len(ids)))
+        binding = self._bindings[0]
+        binding.bind_output("logits", "cpu")
+        self._network.answering.run_with_iobinding(binding)
+        self._length += len(ids)
+        logits: Logits = binding.get_outputs()[-1].numpy()[0]
         return logits
+
+    def _read(self, ids: Sequence[int]) -> None:
+        """Append ``ids`` to the cache, without a word about what follows."""
+        assert self._network.reading  # noqa: S101 - for the type checker: the caller has looked
+        self._bind(1, ids, middles=np.full(len(ids), llama_graph.MIDDLE, np.uint8))
+        self._network.reading.run_with_iobinding(self._bindings[1])
+        self._length += len(ids)
+
+    def _bind(self, which: int, ids: Sequence[int], **inputs: NDArray[Any]) -> None:
+        total = self._length + len(ids)
+        inputs["hidden"] = self._network.embed(ids)
+        inputs["last"] = np.array([total - 1], np.int32)
+        inputs["total"] = np.array([total], np.int32)
+        self._reserve(total)
+        for name, value in inputs.items():
+            self._bindings[which].bind_cpu_input(name, value)
 
     def _reserve(self, tokens: int) -> None:
         """Make room for ``tokens``, keeping what is there."""
@@ -138,8 +197,9 @@ class OnnxModel:
             if self._length:
                 grown[:, :, : self._length] = self._buffers[name][:, :, : self._length]
             value = ort.OrtValue.ortvalue_from_numpy(grown)
-            self._binding.bind_ortvalue_input(name, value)
-            self._binding.bind_ortvalue_output(f"{name}.out", value)
+            for binding in self._bindings:
+                binding.bind_ortvalue_input(name, value)
+                binding.bind_ortvalue_output(f"{name}.out", value)
             self._buffers[name] = grown
 
 
@@ -154,7 +214,7 @@ class OnnxEngine(ServedModel[OnnxModel]):
         started = time.perf_counter()
         self._shape = LlamaShape.read(files.folder)
         self._threads = threads or best_threads()
-        self._weights = QuantisedCache(cache, files, self._shape)
+        self._weights = QuantisedCache(cache, files)
         super().__init__(files, OnnxModel(self._network(None)))
         seconds = time.perf_counter() - started
         logger.info("loaded %s with eight bits in %.1f s", files.model_id, seconds)

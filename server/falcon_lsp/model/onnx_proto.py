@@ -9,13 +9,14 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
+from numpy.typing import DTypeLike, NDArray
 
 IR_VERSION = 10
 OPSETS = {"": 21, "com.microsoft": 1}
-_TYPES = {"float32": 1, "uint8": 2, "int32": 6, "int64": 7}
+_TYPES = {"float32": 1, "uint8": 2, "int8": 3, "int32": 6, "int64": 7}
 _VARINT, _BYTES, _FIXED32 = 0, 2, 5
 _EXTERNAL = 1
 
@@ -60,23 +61,25 @@ def _value(name: str, dtype: DTypeLike, shape: Sequence[Dimension]) -> bytes:
     return _bytes(1, name) + _bytes(2, _bytes(1, tensor))
 
 
-def _external(name: str, dtype: DTypeLike, shape: Sequence[int]) -> bytes:
-    """Return a TensorProto without content: whoever runs the network gives it by name."""
-    entry = _bytes(1, "location") + _bytes(2, name)
-    return (
-        b"".join(_number(1, d) for d in shape)
-        + _number(2, _TYPES[np.dtype(dtype).name])
-        + _bytes(8, name)
-        + _bytes(13, entry)
-        + _number(14, _EXTERNAL)
-    )
+def _tensor(name: str, dtype: DTypeLike, shape: Sequence[int]) -> bytes:
+    """Return the head of a TensorProto, to be followed by its content."""
+    dimensions = b"".join(_number(1, d) for d in shape)
+    return dimensions + _number(2, _TYPES[np.dtype(dtype).name]) + _bytes(8, name)
+
+
+def _external(name: str) -> bytes:
+    """Return the content of a tensor that whoever runs the network gives by name."""
+    return _bytes(13, _bytes(1, "location") + _bytes(2, name)) + _number(14, _EXTERNAL)
 
 
 @dataclass(slots=True)
 class Graph:
     """A network under construction; nodes stand in the order in which they run."""
 
+    names: dict[str, None] = field(default_factory=dict)
+    """Weights whose content is to be given when the network is loaded."""
     _nodes: list[bytes] = field(default_factory=list)
+    _results: set[str] = field(default_factory=set)
     _weights: list[bytes] = field(default_factory=list)
     _inputs: list[bytes] = field(default_factory=list)
     _outputs: list[bytes] = field(default_factory=list)
@@ -90,9 +93,19 @@ class Graph:
         """Declare that ``name`` is to be had from outside."""
         self._outputs.append(_value(name, dtype, shape))
 
-    def weight(self, name: str, dtype: DTypeLike, shape: Sequence[int]) -> None:
-        """Declare a constant tensor whose content is given when the network is loaded."""
-        self._weights.append(_external(name, dtype, shape))
+    def weight(self, name: str, dtype: DTypeLike, shape: Sequence[int]) -> str:
+        """Declare a constant whose content is given when the network is loaded; return its name."""
+        self.names[name] = None
+        self._weights.append(_tensor(name, dtype, shape) + _external(name))
+        return name
+
+    def constant(self, name: str, value: NDArray[Any]) -> None:
+        """Declare a small constant that is part of the graph."""
+        self._weights.append(_tensor(name, value.dtype, value.shape) + _bytes(9, value.tobytes()))
+
+    def has(self, name: str) -> bool:
+        """Whether a node has the result ``name``."""
+        return name in self._results
 
     def node(
         self,
@@ -103,6 +116,7 @@ class Graph:
         domain: str = "",
     ) -> str:
         """Append an operation; return the name of its first output. ``""`` leaves one out."""
+        self._results.update(outputs)
         settings = [_attribute(name, value) for name, value in (attributes or {}).items()]
         self._nodes.append(
             _each(1, inputs)

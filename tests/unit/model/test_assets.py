@@ -20,8 +20,9 @@ from tiny_gguf import MARKS, prepare_elsewhere, write_wheel
 from transformers import AutoModelForCausalLM
 
 from falcon_lsp.core.paths import Store, locked
-from falcon_lsp.model import assets
+from falcon_lsp.model import assets, errand
 from falcon_lsp.model.assets import ModelUnavailable, Recipe, Source
+from falcon_lsp.model.engine import Progress
 from falcon_lsp.model.tokenizer import CodeTokenizer
 
 Steps = list[tuple[str, float]]
@@ -48,6 +49,16 @@ def store(tmp_path: Path) -> Store:
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FALCON_WHEELS", raising=False)
     monkeypatch.setenv("PIP_NO_INDEX", "1")
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Convert in this process, which has PyTorch already."""
+    monkeypatch.setattr(errand, "run", run_here)
+
+
+def run_here(name: str, progress: Progress, **arguments: str) -> None:
+    errand.ERRANDS[name](arguments, progress)
 
 
 def prepare(store: Store, source: Source, wheel: Path | None = None) -> tuple[Path, Steps]:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import gc
+import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+import threading
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,13 +27,15 @@ from falcon_lsp.config import Config
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Prompt
-from falcon_lsp.model import fim, onnx_engine, quantised
+from falcon_lsp.model import errand, fim, onnx_engine, quantised
 from falcon_lsp.model.decoding import Logits
-from falcon_lsp.model.engine import EngineError, Generation, GenerationParams
+from falcon_lsp.model.engine import EngineError, Generation, GenerationParams, Progress
 from falcon_lsp.model.llama_graph import BLOCK
 from falcon_lsp.model.loader import ModelFiles, load_engine
 from falcon_lsp.model.onnx_engine import OnnxEngine, OnnxModel
-from falcon_lsp.model.quantise import quantise
+from falcon_lsp.model.quantise import in_blocks, in_columns
+from falcon_lsp.model.quantised import QuantisedCache
+from falcon_lsp.model.tensor_file import MappedTensors
 from falcon_lsp.model.torch_engine import TorchEngine, TorchModel
 from tiny_model import build_tiny_model, build_tiny_tokenizer, train_nothing
 
@@ -53,6 +62,18 @@ def build_tiny_qwen(folder: Path) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module", autouse=True)
+def here() -> Iterator[None]:
+    """Quantise in this process, which has PyTorch already."""
+
+    def run_here(name: str, progress: Progress = errand.silent, **arguments: str) -> None:
+        errand.ERRANDS[name](arguments, progress)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(errand, "run", run_here)
+        yield
+
+
 @pytest.fixture(scope="module")
 def files(tmp_path_factory: pytest.TempPathFactory) -> ModelFiles:
     folder = build_tiny_model(tmp_path_factory.mktemp("tiny"))
@@ -72,6 +93,13 @@ def adapter(files: ModelFiles, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="module")
 def served(files: ModelFiles, cache: Path) -> OnnxEngine:
     return OnnxEngine(files, cache, threads=1)
+
+
+@pytest.fixture(params=["reading", "answering"], ids=["in passes of two kinds", "of one"])
+def kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Whether the prompt is read by the network made for it, or by the one that answers."""
+    monkeypatch.setattr(onnx_engine, "MANY", 8 if request.param == "reading" else 10**6)
+    return str(request.param)
 
 
 @pytest.fixture
@@ -110,13 +138,44 @@ def test_it_says_what_torch_says_but_for_the_rounding(
     assert error < spread / 1000
 
 
-def test_one_pass_over_several_tokens_is_as_good_as_one_by_one(served: OnnxEngine) -> None:
+def test_what_was_read_at_once_is_followed_by_what_torch_says(
+    served: OnnxEngine, files: ModelFiles, kind: str
+) -> None:
+    model = served._model.fork()
+    model.feed(IDS[:100])
+    mine = logprobs(model.feed_each(IDS[100:]))
+    expected = exact(files.folder, IDS)[100:]
+    assert (expected.exp() * (expected - mine)).sum(-1).mean() < 1e-3
+
+
+def test_one_pass_over_several_tokens_is_as_good_as_one_by_one(
+    served: OnnxEngine, kind: str
+) -> None:
     model = served._model.fork()
     model.feed(IDS[:100])
     together = model.feed_each(IDS[100:108])
     model.truncate(100)
     single = np.stack([model.feed([token]) for token in IDS[100:108]])
     np.testing.assert_allclose(together, single, atol=1e-4)
+
+
+def test_only_what_was_asked_about_is_answered(served: OnnxEngine, kind: str) -> None:
+    whole = fresh(served, IDS[:60])
+    for last in (1, 5, 60):
+        model = served._model.fork()
+        np.testing.assert_allclose(model.feed_each(IDS[:60], last), whole[-last:], atol=0.02)
+
+
+def test_a_processor_that_cuts_off_sums_reads_as_it_answers(
+    files: ModelFiles, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert onnx_engine.adds_up() in (True, False)
+    monkeypatch.setattr(onnx_engine, "adds_up", lambda: False)
+    monkeypatch.setattr(onnx_engine, "MANY", 8)
+    engine = OnnxEngine(files, cache)
+    model = engine._model.fork()
+    assert engine._model._network.reading is None
+    np.testing.assert_allclose(model.feed_each(IDS, 5), fresh(engine, IDS)[-5:], atol=1e-5)
 
 
 steps = st.lists(
@@ -134,9 +193,14 @@ steps = st.lists(
 )
 @given(steps, st.randoms(use_true_random=False))
 def test_whatever_was_fed_and_forgotten_leaves_no_trace(
-    served: OnnxEngine, small_steps: None, steps: list[tuple[str, int]], random: object
+    served: OnnxEngine,
+    small_steps: None,
+    kind: str,
+    steps: list[tuple[str, int]],
+    random: object,
 ) -> None:
     model, held = served._model.fork(), []
+    rounding = 0.06 if kind == "reading" else 0.02
     for step, count in steps:
         if step == "truncate":
             model.truncate(count)
@@ -147,12 +211,13 @@ def test_whatever_was_fed_and_forgotten_leaves_no_trace(
         logits = getattr(model, step)(fed)
         whole = fresh(served, held)
         expected = whole[-1] if step == "feed" else whole[-count:]
-        np.testing.assert_allclose(logits, expected, atol=2e-3)
+        np.testing.assert_allclose(logits, expected, atol=rounding)
 
 
 def test_a_reused_cache_gives_the_answer_of_a_fresh_one(
-    files: ModelFiles, cache: Path, served: OnnxEngine
+    files: ModelFiles, cache: Path, served: OnnxEngine, kind: str
 ) -> None:
+    served._generator.reset()
     ask(served)
     for typed in ("u", "urn a", "", " x\n    y = 2\n" * 30):
         prompt = replace(PROMPT, prefix=PROMPT.prefix + typed)
@@ -160,7 +225,7 @@ def test_a_reused_cache_gives_the_answer_of_a_fresh_one(
         assert reused.cached_tokens > 20
         assert new.cached_tokens == 0
         assert reused.token_ids == new.token_ids
-        assert reused.logprobs == pytest.approx(new.logprobs, abs=1e-3)
+        assert reused.logprobs == pytest.approx(new.logprobs, abs=0.02)
 
 
 def test_an_adapter_changes_what_is_said_and_the_base_comes_back_whole(
@@ -206,21 +271,41 @@ def test_a_bad_adapter_is_refused_and_the_old_one_goes_on_serving(
     assert np.array_equal(fresh(engine, IDS), before)
 
 
-def test_a_start_from_the_cache_needs_no_torch(served: OnnxEngine, cache: Path) -> None:
-    code = (
-        "import sys; from pathlib import Path; from falcon_lsp.model import fim\n"
-        "from falcon_lsp.model.loader import ModelFiles\n"
-        "from falcon_lsp.model.onnx_engine import OnnxEngine\n"
-        "folder, cache = map(Path, sys.argv[1:])\n"
-        "engine = OnnxEngine(ModelFiles(folder, 'tiny', fim.FALCON, '0' * 64), cache)\n"
-        "print(engine._model.feed([20, 30]).argmax(), 'torch' in sys.modules)"
-    )
-    folder = served._weights._files.folder
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(folder), str(cache)],
-        capture_output=True, text=True, check=True, timeout=60,
-    )  # fmt: skip
-    assert done.stdout.split() == [str(served._model.fork().feed([20, 30]).argmax()), "False"]
+WITHOUT_TORCH = """
+import logging, sys
+from pathlib import Path
+from falcon_lsp.core.cancellation import CancellationToken
+from falcon_lsp.core.types import Prompt
+from falcon_lsp.model import fim
+from falcon_lsp.model.engine import GenerationParams
+from falcon_lsp.model.loader import ModelFiles
+from falcon_lsp.model.onnx_engine import OnnxEngine
+logging.basicConfig(level="INFO", stream=sys.stderr)
+folder, cache, adapter = map(Path, sys.argv[1:])
+engine = OnnxEngine(ModelFiles(folder, "tiny", fim.FALCON, "0" * 64), cache)
+engine.load_adapter(adapter, "adp-1")
+engine.generate(Prompt("a.py", "x = ", ""), GenerationParams(max_tokens=3), CancellationToken())
+print(engine._model.fork().feed([20, 30]).argmax(), {"torch", "transformers"} & set(sys.modules))
+"""
+
+
+def test_processes_that_need_the_same_weights_have_them_made_once_and_need_no_torch(
+    files: ModelFiles, adapter: Path, tmp_path: Path
+) -> None:
+    command = [sys.executable, "-c", WITHOUT_TORCH, *map(str, (files.folder, tmp_path, adapter))]
+    with contextlib.ExitStack() as stack:
+        processes = [
+            stack.enter_context(
+                subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            )
+            for _ in range(2)
+        ]
+        said = [process.communicate(timeout=250) for process in processes]
+    engine = OnnxEngine(files, tmp_path)
+    engine.load_adapter(adapter, "adp-1")
+    expected = f"{engine._model.fork().feed([20, 30]).argmax()} set()"
+    assert [out.strip() for out, _ in said] == [expected] * 2
+    assert sum(log.count("quantised into") for _, log in said) == 2  # the base and the adapter
 
 
 def test_damaged_weights_are_made_again(files: ModelFiles, tmp_path: Path) -> None:
@@ -233,13 +318,90 @@ def test_damaged_weights_are_made_again(files: ModelFiles, tmp_path: Path) -> No
     assert file.read_bytes() != bytes(content)
 
 
+def test_weights_that_cannot_be_noted_as_used_can_be_used(
+    files: ModelFiles, cache: Path, served: OnnxEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    before = {f.name for f in cache.iterdir()}
+    assert np.array_equal(fresh(OnnxEngine(files, cache), IDS), fresh(served, IDS))
+    assert {f.name for f in cache.iterdir()} == before
+
+
+def test_where_weights_cannot_be_kept_the_user_learns_what_to_do(
+    files: ModelFiles, served: OnnxEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(EngineError, match=r"falcon\.cacheDir"):
+        OnnxEngine(files, tmp_path / "file")
+    monkeypatch.setattr(errand, "run", raising(OSError(errno.ENOSPC, "No space left on device")))
+    with pytest.raises(EngineError, match="No space left on device"):
+        OnnxEngine(files, tmp_path / "full")
+    assert [f.name for f in (tmp_path / "full").iterdir()] == [".lock"]
+
+
+def raising(error: Exception) -> Callable[..., None]:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    return fail
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 7, b"\xff" * 100, bytes(64), b"foreign" * 99])
+def test_a_file_that_is_none_of_ours_is_refused_by_name(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "weights.safetensors"
+    file.write_bytes(content)
+    with pytest.raises(EngineError, match=r"weights\.safetensors"):
+        MappedTensors(file)
+
+
+def test_what_was_left_unfinished_is_cleared_away_once_nobody_works_on_it(
+    files: ModelFiles, cache: Path, served: OnnxEngine
+) -> None:
+    old, new = cache / ".tmp-old", cache / ".tmp-new"
+    old.mkdir()
+    new.mkdir()
+    os.utime(old, (1, 1))
+    OnnxEngine(files, cache)
+    assert (old.exists(), new.exists()) == (False, True)
+    new.rmdir()
+
+
+def test_requests_are_answered_while_weights_are_made_and_the_old_ones_are_let_go(
+    files: ModelFiles, cache: Path, adapter: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = OnnxEngine(files, cache)
+    base, old = ask(engine), weakref.ref(engine._model._network)
+    at_work, answered = threading.Event(), threading.Event()
+    genuine = QuantisedCache.open
+
+    def slow(self: QuantisedCache, adapter: Path | None) -> MappedTensors:
+        at_work.set()
+        assert answered.wait(60)
+        return genuine(self, adapter)
+
+    monkeypatch.setattr(QuantisedCache, "open", slow)
+    with ThreadPoolExecutor(1) as executor:
+        swap = executor.submit(engine.load_adapter, adapter, "adp-1")
+        assert at_work.wait(60)
+        meanwhile = [ask(engine) for _ in range(3)]
+        answered.set()
+        swap.result()
+    assert [m.token_ids for m in meanwhile] == [base.token_ids] * 3
+    assert engine.adapter_id == "adp-1"
+    gc.collect()
+    assert old() is None
+
+
 def test_only_the_weights_used_last_stay_on_disk(files: ModelFiles, tmp_path: Path) -> None:
     engine = OnnxEngine(files, tmp_path / "cache")
-    names = [{f.name for f in (tmp_path / "cache").iterdir()}]
+    names = [{f.name for f in (tmp_path / "cache").glob("*.safetensors")}]
     for seed in range(quantised.KEPT):
         adapter = train_nothing(files.folder, tmp_path / str(seed), layers=[0], seed=seed)
         engine.load_adapter(adapter, f"adp-{seed}")
-        names.append({f.name for f in (tmp_path / "cache").iterdir()})
+        names.append({f.name for f in (tmp_path / "cache").glob("*.safetensors")})
     assert [len(n) for n in names] == [1, 2, 3, 3]
     assert not names[0] & names[-1]
 
@@ -260,6 +422,27 @@ def test_auto_takes_torch_where_the_network_is_of_another_kind(tmp_path: Path) -
         started("onnx", other)
 
 
+@pytest.mark.parametrize(
+    "error",
+    [ImportError("no wheel for this platform", name="onnxruntime"), EngineError("cannot run")],
+)
+def test_auto_takes_torch_where_the_runtime_does_not_work_and_says_so_once(
+    files: ModelFiles,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    error: Exception,
+) -> None:
+    monkeypatch.setattr(onnx_engine, "OnnxEngine", raising(error))
+    store = Store(tmp_path / "data", tmp_path / "cache")
+    config = Config(model=str(files.folder), engine="auto")
+    with caplog.at_level("WARNING", "falcon_lsp"):
+        assert isinstance(load_engine(config, store, lambda *_: None), TorchEngine)
+    assert [r.getMessage() for r in caplog.records if "PyTorch" in r.getMessage()] == [
+        f"{files.folder.name} goes to PyTorch: {error}"
+    ]
+
+
 def test_a_cache_grows_with_what_is_in_it_and_gives_back_what_it_took(
     served: OnnxEngine, small_steps: None
 ) -> None:
@@ -275,16 +458,18 @@ def test_a_cache_grows_with_what_is_in_it_and_gives_back_what_it_took(
     assert capacities == [[4, 16], [4, 32], [0], [4, 112]]
 
 
-@pytest.mark.parametrize("columns", [1, 63, 64, 200])
+@pytest.mark.parametrize("columns", [1, 63, 128, 200])
 def test_no_weight_moves_by_more_than_half_a_step(columns: int) -> None:
     torch.manual_seed(columns)
     weight = torch.randn(5, columns) * torch.tensor([1e-3, 1.0, 50.0, 0.0, 1e-8])[:, None]
-    steps, scale = quantise(weight)
+    steps, scale = in_blocks(weight)
     scales = scale.view(5, -1, 1)
     restored = ((steps.float() - 128) * scales).flatten(1)[:, :columns]
     allowed = scales.expand(-1, -1, BLOCK).flatten(1)[:, :columns] * 0.501
     assert ((restored - weight).abs() <= allowed).all()
     assert (steps.flatten(1)[:, columns:] == 128).all()
+    steps, step = in_columns(weight)
+    assert ((steps.T * step[:, None] - weight).abs() <= step[:, None] * 0.501).all()
 
 
 def test_a_model_that_fails_is_no_reason_to_keep_half_a_cache(served: OnnxEngine) -> None:
