@@ -13,6 +13,13 @@ from falcon_lsp.model.engine import Generation
 MIN_MATCH: Final = 16
 """Shortest context, in characters, that a copy must share with the text before the cursor."""
 
+MATCH_WORTH: Final = 0.04
+"""What a copy's match adds to its log-likelihood, in nats per character.
+
+The best of a grid at 63 cursors in installed packages where there was something to copy: 44 lines
+right; the model alone has 35, the longest match alone 37, one of them 47.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -40,6 +47,15 @@ class Candidate:
         """Mean natural log-probability of the tokens; None when no model has seen them."""
         logprobs = self.logprobs or self.scored
         return sum(logprobs) / len(logprobs) if logprobs else None
+
+    @property
+    def weight(self) -> float | None:
+        """What texts for one place are ranked by: the model's likelihood and the match, in nats.
+
+        None when no model has seen the text.
+        """
+        logprobs = self.logprobs or self.scored
+        return sum(logprobs) + MATCH_WORTH * self.matched if logprobs else None
 
 
 @dataclass(frozen=True, slots=True)

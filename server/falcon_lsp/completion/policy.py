@@ -28,7 +28,8 @@ TYPICAL_ACCEPTANCE: Final = 0.3
 class Features:
     """What the chance is estimated from. ``doubt`` is minus the mean token log-probability.
 
-    ``doubt`` is None for a copy; ``matched`` is then the length of the context that it shares.
+    ``doubt`` is None for a copy that the model has not scored; ``matched`` is the length of the
+    context that a copy shares.
     ``acceptance`` is the share of recent suggestions that were accepted, 0 to 1.
     """
 
@@ -85,10 +86,8 @@ def probability(given: Features) -> float:
     """Return the estimated chance, 0 to 1, that the developer takes the suggestion."""
     score = 0.2 + 2.0 * (given.acceptance - TYPICAL_ACCEPTANCE) + _AFTER[given.after]
     score -= 2.5 * given.inside_word
-    if given.doubt is None:
-        score += -0.8 + 0.015 * min(given.matched - MIN_MATCH, 64)
-    else:
-        score -= 1.2 * given.doubt
+    score -= 0.8 if given.doubt is None else 1.2 * given.doubt
+    score += 0.015 * min(max(given.matched - MIN_MATCH, 0), 64)
     score -= 0.004 * max(0, given.length - 40)
     return 1 / (1 + math.exp(-score))
 

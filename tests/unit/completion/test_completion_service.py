@@ -7,7 +7,7 @@ import pytest
 from completion_samples import WORKSPACE, StubEngine, StubMemory, at, typed
 from falcon_lsp.completion.service import CompletionService
 from falcon_lsp.config import CompletionOptions, Config, ContextOptions
-from falcon_lsp.core.cancellation import CancellationToken
+from falcon_lsp.core.cancellation import CancellationToken, DeadlineExceeded
 from falcon_lsp.core.types import CompletionRequest, Outcome, Snippet
 from falcon_lsp.memory.events import Place, outcome, suggested
 from falcon_lsp.memory.short_term import ShortTermMemory
@@ -141,12 +141,53 @@ def test_a_copy_stands_in_where_there_is_no_model() -> None:
     assert setting.reason(REQUEST) == "no model"
 
 
-def test_the_likelier_of_two_candidates_comes_first() -> None:
-    request = at("import logging\n\nlogger = logging.‸\n")
-    sure = Setting(StubEngine('getLogger("app")', logprob=-0.01))
-    unsure = Setting(StubEngine('getLogger("app")', logprob=-1.0))
-    assert sure.texts(request) == ['getLogger("app")', "getLogger(__name__)"]
-    assert unsure.texts(request) == ["getLogger(__name__)", 'getLogger("app")']
+MODEL, COPY = 'getLogger("app")', "getLogger(__name__)"
+
+
+@pytest.mark.parametrize(
+    ("says", "copies", "first"),
+    [(-0.01, -1.0, MODEL), (-1.0, -0.5, COPY), (-0.1, -0.1, COPY)],
+)
+def test_the_text_that_model_and_match_find_likelier_comes_first(
+    says: float, copies: float, first: str
+) -> None:
+    engine = StubEngine(MODEL, logprob=says, copy_logprob=copies)
+    request = at("import logging\n\nlogger = logging.‸\n", invoked=True)
+    texts = Setting(engine).texts(request)
+    assert (texts[0], set(texts), engine.scored) == (first, {MODEL, COPY}, [COPY])
+
+
+def test_what_the_model_thinks_of_a_copy_is_not_taken_for_what_it_sampled() -> None:
+    request = at("import logging\n\nlogger = logging.‸\n", invoked=True)
+    setting = Setting(StubEngine(MODEL))
+    answer = setting.service.answer(request, CancellationToken())
+    (copied,) = (each for each in answer.suggestions if each.source == "copy")
+    assert (copied.token_ids, copied.logprobs) == ((), ())
+
+
+@pytest.mark.parametrize("error", [EngineError("no"), DeadlineExceeded(), RuntimeError("secret")])
+def test_a_copy_that_cannot_be_scored_is_offered_for_its_match(error: Exception) -> None:
+    class Unwilling(StubEngine):
+        def score(self, *_: object) -> tuple[float, ...]:
+            raise error
+
+    request = at("import logging\n\nlogger = logging.‸\n", invoked=True)
+    assert Setting(Unwilling(MODEL, logprob=-0.01)).texts(request) == [MODEL, COPY]
+    assert Setting(Unwilling(MODEL, logprob=-1.0)).texts(request) == [COPY, MODEL]
+
+
+def test_drafts_come_from_the_file_what_was_recalled_and_other_open_files() -> None:
+    setting = Setting(StubEngine("a + b"))
+    setting.memory.recalled[WORKSPACE] = [Snippet("m.py", "remembered = 1 + 2\n")]
+    setting.texts(at("above = 1 + 3\ntotal = ‸\nbelow = 1 + 4\n"))
+    (sources,) = setting.engine.sources
+    for text, follows in (
+        ("logger = log", "ging"), ("remembered = ", "1 + 2"), ("above = ", "1 + 3"),
+        ("below = ", "1 + 4"),
+    ):  # fmt: skip
+        found = sources.follow(text, 8)
+        assert found is not None
+        assert found.text.startswith(follows)
 
 
 def test_model_and_copy_that_agree_are_one_suggestion_of_the_model() -> None:

@@ -28,6 +28,8 @@ def sampled(logprob: float, text: str = "value + 1") -> Candidate:
         ("x = va‸lue", sampled(-0.1), 0.3, False),
         ("x = f()‸", sampled(-0.9), 0.3, False),
         ("x = ‸", Candidate("copied", "copy", matched=40), 0.3, True),
+        ("x = ‸", Candidate("copied", "copy", matched=60, scored=(-1.5,)), 0.3, True),
+        ("x = ‸", Candidate("copied", "copy", matched=20, scored=(-1.5,)), 0.3, False),
         ("x = ‸", sampled(-0.8, "long " * 60), 0.3, False),
     ],
 )
