@@ -94,3 +94,11 @@ def test_it_notes_what_it_was_asked() -> None:
     engine.generate(Prompt("a.py", "", ""), GenerationParams(), CancellationToken())
     assert (engine.calls, engine.adapter_id) == (1, "adp-1")
     assert engine.adapters == [(Path("somewhere"), "adp-1")]
+
+
+def test_it_finds_likely_what_it_would_say_itself() -> None:
+    engine: Engine = FakeEngine()
+    prompt = Prompt("a.py", EARLIER + "total = pri", "")
+    said, other = (engine.score(prompt, text, CancellationToken()) for text in ("ce", "vate"))
+    assert (len(said), len(other)) == (3, 5)
+    assert sum(said) > sum(other)
