@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from evaluation import ablation, commits, filtering, hot_path
+from evaluation.lines import IMPORTS
 from evaluation.results import machine
 from falcon_lsp.completion import context, postprocess
 from falcon_lsp.config import Config
@@ -78,7 +79,7 @@ def score_blocks(arguments: argparse.Namespace, report: Report) -> None:
     engine: Engine | None = None
     for history, moment in _moments(arguments):
         row = measured.setdefault(f"{moment.project}:{moment.commit}", {})
-        blocks = [*context.BLOCKS, ablation.findings_block(moment)]
+        blocks = [*context.BLOCKS, IMPORTS, ablation.findings_block(moment)]
         chosen = ablation.variants([block for block in blocks if block.name != "recalled"])
         chosen = {name: chosen[name] for name in arguments.variants or chosen}
         missing = {name: made for name, made in chosen.items() if name not in row}

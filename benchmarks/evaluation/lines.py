@@ -21,9 +21,10 @@ from falcon_lsp.completion.candidates import (
     from_generation,
     sources_at,
 )
-from falcon_lsp.completion.prompt import build_prompt
-from falcon_lsp.config import Config
-from falcon_lsp.core.types import CompletionRequest, Prompt
+from falcon_lsp.completion.prompt import build_prompt, prefix_window
+from falcon_lsp.config import Config, ContextOptions
+from falcon_lsp.core.text import import_lines
+from falcon_lsp.core.types import CompletionRequest, Prompt, Snippet
 from falcon_lsp.model.engine import Generation
 
 OPTIONS = Config()
@@ -41,9 +42,19 @@ class Answers:
     shown: str | None
 
 
+def imports(request: CompletionRequest, options: ContextOptions) -> Snippet:
+    """Return the file's import lines that stand above the prefix window (may be empty)."""
+    hidden = len(request.prefix) - len(prefix_window(request, options))
+    return Snippet(request.path, "\n".join(import_lines(request.text[:hidden])))
+
+
+IMPORTS = context.Block("imports", 0.34, lambda request, options, _: [imports(request, options)])
+"""Kept for this task, so that its rows stay comparable; the product went without it later."""
+
+
 def prompt_at(request: CompletionRequest) -> Prompt:
-    """Return the product's prompt when no other document is open and nothing is remembered."""
-    snippets = context.gather(request, OPTIONS.context, context.Surroundings())
+    """Return the prompt when no other document is open and nothing is remembered."""
+    snippets = context.gather(request, OPTIONS.context, context.Surroundings(), (IMPORTS,))
     return build_prompt(request, snippets, OPTIONS.context)
 
 

@@ -18,7 +18,6 @@ from falcon_lsp.completion.signatures import signatures
 from falcon_lsp.completion.sources import OpenDocument
 from falcon_lsp.completion.syntax import without_line
 from falcon_lsp.config import ContextOptions
-from falcon_lsp.core.text import import_lines
 from falcon_lsp.core.types import CompletionRequest, Snippet
 
 _PIECE_LINES: Final = 12
@@ -83,12 +82,6 @@ def cost(snippet: Snippet) -> int:
     return estimate_tokens(snippet.path) + estimate_tokens(snippet.text) + 2
 
 
-def imports(request: CompletionRequest, options: ContextOptions) -> Snippet:
-    """Return the file's import lines that stand above the prefix window (may be empty)."""
-    hidden = len(request.prefix) - len(prefix_window(request, options))
-    return Snippet(request.path, "\n".join(import_lines(request.text[:hidden])))
-
-
 def related(request: CompletionRequest, documents: Sequence[OpenDocument]) -> list[Snippet]:
     """Return from each of ``documents`` the lines that share most names with the cursor's.
 
@@ -125,7 +118,6 @@ BLOCKS: Final = (
     Block("recalled", 0.34, lambda _, _options, around: around.recalled),
     Block("definitions", 0.34, _named),
     Block("related", 0.34, lambda request, _, around: related(request, around.documents)),
-    Block("imports", 0.34, lambda request, options, _: [imports(request, options)]),
 )
 """What pays (docs/context.md), most first: the first stands nearest to the file itself."""
 

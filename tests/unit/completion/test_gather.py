@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from completion_samples import CURSOR, at
+from completion_samples import at
 from falcon_lsp.completion import context
 from falcon_lsp.completion.context import Surroundings, cost, gather
 from falcon_lsp.completion.sources import OpenDocument
@@ -23,25 +23,6 @@ def tax(amount):
 
 def document(path: str, text: str, last_used: float = 1.0) -> OpenDocument:
     return OpenDocument(path, "python", text, last_used)
-
-
-def test_imports_out_of_sight_are_shown_again() -> None:
-    body = "value = os.path.join(a, b)  # and more of the same\n" * 100
-    request = at(f"import os\nfrom a import b\n\nX = 1\n{body}{CURSOR}")
-    assert context.imports(request, OPTIONS).text == "import os\nfrom a import b"
-    assert gather(request, OPTIONS, Surroundings())[0].path == "a.py"
-
-
-def test_imports_in_sight_are_not_repeated() -> None:
-    request = at("import os\n\nos.‸")
-    assert gather(request, OPTIONS, Surroundings()) == ()
-
-
-def test_javascript_imports_and_requires_are_found() -> None:
-    head = "import { a } from './a';\nconst b = require('b');\nlet c = 1;\n"
-    request = at(head + "use(a, b, c);\n" * 400 + CURSOR, "javascript")
-    assert "let c" not in context.imports(request, OPTIONS).text
-    assert context.imports(request, OPTIONS).text.count("\n") == 1
 
 
 def test_the_open_file_that_shares_names_is_chosen() -> None:
