@@ -290,7 +290,8 @@ def _replay_source(arguments: argparse.Namespace) -> Iterator[Any]:
     if not arguments.history:
         yield Folder(arguments.path)
         return
-    with Git(arguments.path) as git:
+    path = arguments.path
+    with Git(path if path.is_dir() else path.parent) as git:
         yield History(git)
 
 
@@ -338,7 +339,9 @@ def _ledger(arguments: argparse.Namespace) -> Iterator[Any]:
 def _memory(arguments: argparse.Namespace) -> Iterator[Any]:
     from falcon_lsp.memory.service import MemoryService
 
-    with closing(MemoryService(read_store(arguments), read_config(arguments).memory)) as memory:
+    config = read_config(arguments)
+    service = MemoryService(read_store(arguments), config.memory, server=config.memory_server)
+    with closing(service) as memory:
         if not memory.open():
             raise UserError(memory.status()["trouble"])
         yield memory

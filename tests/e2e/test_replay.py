@@ -6,17 +6,19 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from falcon_lsp.core.types import Outcome
 from falcon_lsp.lsp.client import LspClient
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.replay import runner
+from falcon_lsp.replay.errors import ReplayError
 from falcon_lsp.replay.git import Git
 from falcon_lsp.replay.scratch import Scratch
 from falcon_lsp.replay.sources import History
@@ -46,7 +48,7 @@ def scripted(commits: int = 4) -> list[Made]:
 
 @contextmanager
 def replayed(repo: Path, cache: Path, progress: Any = None) -> Iterator[runner.Result]:
-    options = runner.Options(cache, 5.0, 1, ("engine=fake",))
+    options = runner.Options(cache, 3.0, 1, ("engine=fake",))
     with (
         Git(repo) as opened,
         runner.replayed(History(opened), options, progress or (lambda *_: None)) as result,
@@ -118,29 +120,42 @@ def test_json_ends_with_one_line_and_learn_fills_the_users_store(tmp_path):
     assert {episode.path for episode in episodes} <= {"log.py", "shop/part_2.py", "shop/part_3.py"}
 
 
-def test_after_a_kill_the_same_command_goes_on(tmp_path):
-    """Nothing is typed twice: what had begun when it was killed is left out."""
-    repo = repository(tmp_path / "repo", scripted())
-    begun: list[str] = []
+def end_a_server() -> None:
+    servers = [each for each in psutil.Process().children() if "serve" in each.cmdline()]
+    servers[0].kill()
 
-    def killed_in_the_third(message: str, _share: float) -> None:
-        if message.endswith("lines typed"):
-            begun.append(message)
-        state = next((tmp_path / "replay").glob("*/state.json"), None)
-        if state and json.loads(state.read_text())["begun"] == 3:
-            raise KeyboardInterrupt
 
-    with pytest.raises(KeyboardInterrupt), replayed(repo, tmp_path, killed_in_the_third):
+def interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+@contextmanager
+def stopped_in(step: int, stop: Callable[[], None], repo: Path, cache: Path) -> Iterator[Path]:
+    """Replay until ``stop`` is called in a step (from 1); yields the state that is left."""
+
+    def progress(_message: str, _share: float) -> None:
+        state = next((cache / "replay").glob("*/state.json"), None)
+        if state and json.loads(state.read_text())["begun"] == step:
+            stop()
+
+    with pytest.raises((KeyboardInterrupt, ReplayError)), replayed(repo, cache, progress):
         pass
-    (state,) = (tmp_path / "replay").glob("*/state.json")
-    saved = json.loads(state.read_text())
-    assert (saved["begun"], len(saved["pairs"])) == (3, 2)
-    before = recorded(state.parent / "learned")
+    (left,) = (cache / "replay").glob("*/state.json")
+    yield left
+
+
+def test_after_a_crash_or_an_interrupt_the_same_command_goes_on(tmp_path):
+    """Nothing is typed twice: what had begun when it stopped is left out."""
+    repo = repository(tmp_path / "repo", scripted())
+    with stopped_in(2, end_a_server, repo, tmp_path) as state:
+        assert len(json.loads(state.read_text())["pairs"]) == 1
+    with stopped_in(3, interrupt, repo, tmp_path) as state:
+        assert len(json.loads(state.read_text())["pairs"]) == 1
+        before = recorded(state.parent / "learned")
     with replayed(repo, tmp_path) as result:
-        assert result.steps == 3  # the first, the second and the fourth
+        assert result.steps == 2  # the first and the last
         assert len(recorded(result.learned_store)) >= len(before)
-        requests = [len(pair) for pair in json.loads(state.read_text())["pairs"]]
-    assert requests == [2, 2, 2]
+        assert json.loads(state.read_text())["begun"] == 4
     assert not state.exists()
 
 

@@ -7,7 +7,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,8 @@ from falcon_lsp.replay.user import (
 )
 
 CURSOR, FEEDBACK, STATUS = "falcon/cursor", "falcon/feedback", "falcon/status"
+ANSWER_SECONDS = 60.0
+"""A report is answered once it is on disk; a server that takes longer hangs."""
 _POLL_SECONDS = 0.1
 _UTF16 = PositionEncoding.UTF16
 
@@ -122,7 +124,7 @@ class Arm:
 
     async def accept(self, completion_id: str) -> None:
         """Run the command that an accepted item carries, as the editor does."""
-        await self.client.execute_command(ACCEPTED_COMMAND, completion_id)
+        await self._answered(self.client.execute_command(ACCEPTED_COMMAND, completion_id))
 
     async def report(self, completion_id: str, outcome: Outcome, kept: int = 0) -> None:
         """Say what became of a suggestion, as the extension does."""
@@ -130,7 +132,14 @@ class Arm:
             "eventId": new_id("evt"), "completionId": completion_id,
             "outcome": outcome.value, "charsKept": kept,
         }  # fmt: skip
-        await self.client.request(FEEDBACK, said)
+        await self._answered(self.client.request(FEEDBACK, said))
+
+    async def _answered(self, answer: Coroutine[Any, Any, Any]) -> None:
+        try:
+            await asyncio.wait_for(answer, ANSWER_SECONDS)
+        except TimeoutError as error:
+            message = f"the {self.name} server does not answer; the same command goes on from here"
+            raise ReplayError(message) from error
 
 
 class Writer:

@@ -55,4 +55,4 @@ def load(folder: Path, identity: str) -> State | None:
 
 def folder_of(cache: Path, identity: str) -> Path:
     """Return where the replay ``identity`` keeps its state and the stores of its arms."""
-    return cache / "replay" / hashlib.sha256(identity.encode()).hexdigest()[:16]
+    return cache.absolute() / "replay" / hashlib.sha256(identity.encode()).hexdigest()[:16]

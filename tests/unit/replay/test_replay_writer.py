@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from falcon_lsp.core.types import Outcome
 from falcon_lsp.replay import arm as arm_module
 from falcon_lsp.replay.arm import Arm, Writer
+from falcon_lsp.replay.errors import ReplayError
 from falcon_lsp.replay.measures import Tally
 from falcon_lsp.replay.sources import Change
 from falcon_lsp.replay.strokes import plan
@@ -117,6 +118,17 @@ def test_wrong_lines_of_an_accepted_block_are_deleted_and_not_kept():
     desk, tally = wrote("first = 1\nsecond = 2\n", "first = 1\nsecond = 3\nthird = 4")
     assert tally.kept_chars == len("first=1second=")
     assert desk.open["a.py"].text == "first = 1\nsecond = 2\n"
+
+
+async def test_a_server_that_hangs_ends_the_replay_with_a_sentence(monkeypatch):
+    async def never(*_arguments: Any) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(arm_module, "ANSWER_SECONDS", 0.01)
+    arm = Arm("learned", Path.cwd())
+    monkeypatch.setattr(arm.client, "request", never)
+    with pytest.raises(ReplayError, match="learned server does not answer"):
+        await arm.report("cmp-1", Outcome.REJECTED)
 
 
 def test_a_suggestion_is_decided_about_once():
