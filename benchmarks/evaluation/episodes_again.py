@@ -37,8 +37,10 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """A package's places. ``right[i]`` holds the numbers of the past ones that answer ``asks[i]``;
-    questions that nothing in the past answers are not asked."""
+    """A package's places; ``right[i]`` holds the numbers of the past ones that answer ``asks[i]``.
+
+    Questions that nothing in the past answers are not asked.
+    """
 
     past: tuple[Place, ...]
     asks: tuple[Place, ...]
@@ -47,8 +49,10 @@ class Workspace:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Per question: the rank of the first right answer (from 1; 0: none), and how like the first
-    answer is to what was written (0 to 1)."""
+    """``ranks`` of each question's first right answer, from 1 (0: none).
+
+    ``likeness`` of the first answer to what was written: 0 to 1.
+    """
 
     ranks: NDArray[np.int64]
     likeness: NDArray[np.float64]
@@ -78,6 +82,11 @@ def workspace(package: str, past: int, asks: int, seed: int = 0) -> Workspace:
     after = [p for p in _sample(files[border:], 10 * asks, rng) if _plain(p.text) in wanted][:asks]
     right = tuple(frozenset(wanted[_plain(place.text)]) for place in after)
     return Workspace(tuple(before), tuple(after), right)
+
+
+def places_of(package: str, rng: random.Random) -> list[Place]:
+    """Return a place in every line of an installed package that is long enough."""
+    return [place for text in _sources(package) for place in _places(text, rng)]
 
 
 def judge(space: Workspace, past: NDArray[np.float32], asks: NDArray[np.float32]) -> Answers:

@@ -339,7 +339,9 @@ def _ledger(arguments: argparse.Namespace) -> Iterator[Any]:
 def _memory(arguments: argparse.Namespace) -> Iterator[Any]:
     from falcon_lsp.memory.service import MemoryService
 
-    with closing(MemoryService(read_store(arguments), read_config(arguments).memory)) as memory:
+    config = read_config(arguments)
+    service = MemoryService(read_store(arguments), config.memory, server=config.memory_server)
+    with closing(service) as memory:
         if not memory.open():
             raise UserError(memory.status()["trouble"])
         yield memory

@@ -131,6 +131,12 @@ class Config:
     cache_dir: str = option(
         "", "Folder for converted models; empty: the platform's own.", scope="machine"
     )
+    memory_server: str = option(
+        "", "URL of a Chroma server that holds a team's long-term memory, such as "
+        "`https://chroma.example.org`. **The text of your suggestions and of the code before them "
+        "is sent there.** Empty: long-term memory stays on this machine.",
+        scope="machine",
+    )  # fmt: skip
     interpreter: str = option(
         "", "Python that runs the server (read by the extension); empty: found by itself.",
         scope="machine",

@@ -66,7 +66,9 @@ class Application:
         self._started = config
         self.store = Store.default(config.data_dir, config.cache_dir)
         rejections = self.short_term.rejections if config.learning.instant else None
-        self.memory = MemoryService(self.store, config.memory, rejections=rejections)
+        self.memory = MemoryService(
+            self.store, config.memory, rejections=rejections, server=config.memory_server
+        )
         self.adapters = AdapterRegistry(self.store.adapters)
         self.supervisor = TrainingSupervisor(
             self.store, self._training_config, self._pending_episodes, self._tell

@@ -44,16 +44,29 @@ Group = tuple[str, str, str]
 
 
 class CollectionsIndex:
-    """Reads and writes records through ``client``. ``names`` are the collections known at first.
+    """Reads and writes records through ``client``; ``total`` counts those it knows of.
 
-    Changes come from one thread; `query` and `count` may come from others.
+    Collections that are there already are looked up when they are first needed, or by `load_all`.
+    Changes come from one thread; `query` may come from others.
     """
 
-    def __init__(self, client: Any, embedder: Embedder, names: Iterable[str]) -> None:
+    def __init__(self, client: Any, embedder: Embedder) -> None:
         self._client = client
         self._embedder = embedder
-        self._known: dict[str, Any] = {name: self._get(name) for name in names}
-        self.total = sum(collection.count() for collection in self._known.values())
+        self._known: dict[str, Any] = {}
+        self._there: frozenset[str] = frozenset()
+        self.total = 0
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look which collections there are by now: others may use the same server."""
+        found = (collection.name for collection in self._client.list_collections())
+        self._there = frozenset(name for name in found if name.startswith(OUTCOMES))
+
+    def load_all(self) -> None:
+        """Have Chroma load every graph now: it raises if it cannot."""
+        for name in sorted(self._there):
+            self._find(name)
 
     def upsert(self, records: Sequence[Record]) -> None:
         """Add ``records``; of those with one key, here and there already, the latest stays."""
@@ -76,7 +89,7 @@ class CollectionsIndex:
         vector = self._embedder.embed([text[-CONTEXT_CHARS:]])
         found: list[Recalled] = []
         for outcome in OUTCOMES:
-            collection = self._known.get(_name((outcome, workspace, language)))
+            collection = self._find(self._name((outcome, workspace, language)))
             if collection is None:
                 continue
             answer = collection.query(
@@ -99,8 +112,9 @@ class CollectionsIndex:
                 group = (outcome, record.workspace, record.language)
                 groups[group][record.key] = record.completion_id
         for group, wanted in groups.items():
-            held = self._held(_name(group), list(wanted))
-            self._remove(_name(group), [k for k, r in held.items() if r[1] == wanted[k]])
+            name = self._name(group)
+            held = self._held(name, list(wanted))
+            self._remove(name, [k for k, r in held.items() if r[1] == wanted[k]])
 
     def ids(self) -> set[str]:
         """Return the completion id of every record."""
@@ -108,6 +122,7 @@ class CollectionsIndex:
 
     def erase(self, completion_ids: Collection[str]) -> int:
         """Remove the records of these episodes from every collection; returns how many."""
+        self.load_all()
         rows = [row for row in self._rows() if row[2]["completion_id"] in completion_ids]
         return self._remove_rows([(name, key) for name, key, _ in rows])
 
@@ -130,8 +145,8 @@ class CollectionsIndex:
     def _put(self, group: Group, found: dict[str, Record]) -> None:
         """Store what is newer than what has the same key, and remove that from the other side."""
         outcome, workspace, language = group
-        name = _name(group)
-        other = _name((OUTCOMES[1 - OUTCOMES.index(outcome)], workspace, language))
+        name = self._name(group)
+        other = self._name((OUTCOMES[1 - OUTCOMES.index(outcome)], workspace, language))
         held = {where: self._held(where, list(found)) for where in (name, other)}
         latest = {
             key: record
@@ -154,7 +169,7 @@ class CollectionsIndex:
 
     def _held(self, name: str, keys: list[str]) -> dict[str, tuple[float, str]]:
         """Return the `rank` of each of these keys that is there."""
-        collection = self._known.get(name)
+        collection = self._find(name)
         if collection is None or not keys:
             return {}
         answer = collection.get(ids=keys, include=["metadatas"])
@@ -164,8 +179,8 @@ class CollectionsIndex:
         }
 
     def _collection(self, group: Group) -> Any:
-        name = _name(group)
-        if name not in self._known:
+        name = self._name(group)
+        if self._find(name) is None:
             outcome, workspace, language = group
             self._known[name] = self._client.get_or_create_collection(
                 name,
@@ -180,8 +195,18 @@ class CollectionsIndex:
             )
         return self._known[name]
 
-    def _get(self, name: str) -> Any:
-        return self._client.get_collection(name, embedding_function=None)
+    def _find(self, name: str) -> Any:
+        """Return the collection, or None when there is none."""
+        if name not in self._known and name in self._there:
+            collection = self._client.get_collection(name, embedding_function=None)
+            self.total += collection.count()
+            self._known[name] = collection
+        return self._known.get(name)
+
+    def _name(self, group: Group) -> str:
+        outcome, workspace, language = group
+        key = json.dumps([workspace, language, self._embedder.id])
+        return f"{outcome}-{hashlib.sha256(key.encode()).hexdigest()[:32]}"
 
     def _rows(self) -> Iterable[tuple[str, str, dict[str, Any]]]:
         """Yield collection, key and metadata of every record."""
@@ -205,9 +230,3 @@ class CollectionsIndex:
 
 
 _ANSWER = ("documents", "metadatas", "distances")
-
-
-def _name(group: Group) -> str:
-    outcome, workspace, language = group
-    key = json.dumps([workspace, language])
-    return f"{outcome}-{hashlib.sha256(key.encode()).hexdigest()[:32]}"

@@ -18,7 +18,7 @@ import json
 import logging
 import shutil
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -286,8 +286,9 @@ class LongTermMemory:
         self._client = chromadb.PersistentClient(
             str(root), settings=Settings(anonymized_telemetry=False)
         )
-        names = [found.name for found in self._client.list_collections()]
-        self._index = CollectionsIndex(self._client, self.embedder, names)
+        index = CollectionsIndex(self._client, self.embedder)
+        index.load_all()
+        self._index = index
         self.reason = ""
 
     def _close_client(self) -> None:
@@ -305,3 +306,12 @@ class LongTermMemory:
         for folder in old:
             shutil.rmtree(folder, ignore_errors=True)
         return not any(folder.exists() for folder in old)
+
+
+def connect_server(host: str, port: int, *, ssl: bool, headers: Mapping[str, str]) -> Any:
+    """Return a client of a Chroma server. Raises whatever Chroma raises, and `ImportError`."""
+    import chromadb
+    from chromadb.config import Settings
+
+    settings = Settings(anonymized_telemetry=False)
+    return chromadb.HttpClient(host, port, ssl=ssl, headers=dict(headers), settings=settings)

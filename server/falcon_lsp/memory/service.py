@@ -29,6 +29,7 @@ from falcon_lsp.memory.records import Recalled
 from falcon_lsp.memory.redact import redact_event
 from falcon_lsp.memory.rejection_log import RejectionLog, forgiving
 from falcon_lsp.memory.rejections import Rejection, Rejections
+from falcon_lsp.memory.team import TeamMemory
 
 if TYPE_CHECKING:
     from falcon_lsp.memory.embedder import Embedder
@@ -46,7 +47,8 @@ _MAX_TAINTED = 4096
 class MemoryService:
     """Ledger and long-term memory of one store. Every method may be called from any thread.
 
-    A second service on the same store records as well, and recalls through the first.
+    A second service on the same store records as well, and recalls through the first. ``server`` is
+    the URL of a Chroma server that holds long-term memory; empty: it lies in ``store``.
     """
 
     def __init__(
@@ -55,17 +57,11 @@ class MemoryService:
         options: MemoryOptions,
         embedder: Embedder | None = None,
         rejections: Rejections | None = None,
+        server: str = "",
     ) -> None:
-        from falcon_lsp.memory.embedder import HashedNgramEmbedder
-
         self.policy = RecordingPolicy(options)
         self._store = store
-        self._long_term: RecallIndex = LongTermMemory(
-            store.chroma,
-            embedder or HashedNgramEmbedder(),
-            store.locks / "index.lock",
-            options.max_records,
-        )
+        self._long_term = _index_of(store, options, embedder, server)
         self._ledger: Ledger | None = None
         self._indexer: Indexer | None = None
         self._trouble = ""
@@ -335,3 +331,15 @@ class MemoryService:
         except LedgerUnavailable as error:
             logger.warning("the ledger cannot be read: %s", error)
             return default
+
+
+def _index_of(
+    store: Store, options: MemoryOptions, embedder: Embedder | None, server: str
+) -> RecallIndex:
+    from falcon_lsp.memory.embedder import HashedNgramEmbedder
+
+    embedder = embedder or HashedNgramEmbedder()
+    if server:
+        return TeamMemory(server, embedder, options.max_records)
+    lock = store.locks / "index.lock"
+    return LongTermMemory(store.chroma, embedder, lock, options.max_records)
