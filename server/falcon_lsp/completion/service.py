@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -76,6 +77,8 @@ class CompletionService:
         self._draw = draw
         self._prompter = Prompter(memory, short_term, open_documents)
         self._cache = SuggestionCache()
+        self.counts: Counter[str] = Counter()
+        """Of all generations: tokens said, passes that took, tokens drafted and accepted."""
 
     def answer_fast(self, request: CompletionRequest) -> Answer | None:
         """Answer what needs no model, cheaply enough for the event loop; None: ask `answer`.
@@ -200,6 +203,12 @@ class CompletionService:
         except Exception:
             logger.exception("the engine failed")
             return Rejection("the model failed; the log says why")
+        self.counts.update(
+            tokens=len(generation.token_ids),
+            passes=generation.passes,
+            drafted=generation.drafted,
+            accepted=generation.accepted,
+        )
         if engine.adapter_id != adapter_id:  # which of the two said it, nobody knows
             return Rejection("the adapter changed")
         if generation.text.strip():

@@ -27,6 +27,7 @@ async def report(app: Application, session: Session, counters: Counter[str]) -> 
         "p50Ms": session.latency.percentile(50),
         "p95Ms": session.latency.percentile(95),
         "requests": dict(session.latency.counts),
+        "generation": dict(session.completion.counts),
         "acceptance": app.short_term.acceptance(workspace),
         "reasons": [asdict(reason) for reason in session.latency.reasons()],
         "languages": list(app.config.languages),

@@ -217,6 +217,19 @@ def test_a_doubtful_suggestion_stays_unsaid_unless_asked_for() -> None:
     assert setting.texts(replace(REQUEST, invoked=True)) == ["a + b"]
 
 
+def test_it_counts_what_the_engine_said_and_in_how_many_passes() -> None:
+    service = CompletionService(
+        engine=FakeEngine,
+        memory=None,
+        short_term=StubMemory(),
+        config=Config,
+        open_documents=lambda _workspace: [],
+    )
+    service.answer(at("a = make_total(x)\nb = make_‸\n"), CancellationToken())
+    said = len("total(x)")
+    assert service.counts == {"tokens": said, "passes": said, "drafted": 0, "accepted": 0}
+
+
 def test_a_language_that_is_off_costs_nothing() -> None:
     setting = Setting(StubEngine("x"), Config(languages=("javascript",)))
     assert setting.reason(REQUEST) == "language off: python"
