@@ -96,7 +96,7 @@ def alike(declined: Spot, other: Spot) -> bool:
 
 def near(one: Tokens, other: Tokens) -> bool:
     """Whether two texts are equal but for one short stretch, or for the end of the longer one."""
-    short, long = sorted((one, other), key=len)
+    short, long = sorted((one, other), key=lambda said: (len(said), _length(said)))
     ahead = _common(short, long)
     if len(short) == len(long) == ahead:
         return True

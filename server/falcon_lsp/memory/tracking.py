@@ -163,7 +163,8 @@ class Track:
             if found.complete:
                 at_once = not is_keystroke(self._inserted)
                 self._take(found.kept, found.length, now)
-                what = Outcome.ACCEPTED if at_once else Outcome.TYPED_THROUGH
+                typed = Outcome.PARTIAL if self._took_words else Outcome.TYPED_THROUGH
+                what = Outcome.ACCEPTED if at_once else typed
                 self._guess(what, found.kept, now, now + self.grace)
 
     def finish(self, text: str, now: float, *, changed: bool) -> list[Event]:

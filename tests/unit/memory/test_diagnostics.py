@@ -7,8 +7,8 @@ import warnings
 
 import pytest
 
-from falcon_lsp.core.types import Diagnostic
-from falcon_lsp.memory.diagnostics import MAX_CHARACTERS, compile_check, difference
+from falcon_lsp.core.types import Diagnostic, TextEdit
+from falcon_lsp.memory.diagnostics import MAX_CHARACTERS, compile_check, difference, follow
 
 BROKEN = [
     ("x = (\n", 0, "SyntaxError"),
@@ -84,3 +84,22 @@ def test_the_difference_tolerates_moved_lines(
     removed: tuple[Diagnostic, ...],
 ) -> None:
     assert difference(before, after) == (added, removed)
+
+
+TEXT = "a\nb\n  c\nd\n"
+MOVES = [
+    pytest.param([TextEdit(0, 0, "x\ny\n")], 3, 5, id="lines added above"),
+    pytest.param([TextEdit(0, 4, "")], 3, 1, id="lines above deleted"),
+    pytest.param([TextEdit(8, 8, "\nx")], 2, 2, id="a line added below"),
+    pytest.param([TextEdit(6, 6, "x\n  ")], 2, 3, id="pushed down from its beginning"),
+    pytest.param([TextEdit(7, 7, "\n")], 2, 2, id="broken behind its beginning"),
+    pytest.param([TextEdit(2, 9, "z\n")], 2, 1, id="deleted with its neighbours"),
+    pytest.param([TextEdit(4, 7, "long")], 3, 3, id="no line more or less"),
+    pytest.param([TextEdit(0, 0, "x\n"), TextEdit(0, 2, "")], 3, 3, id="there and back"),
+]
+
+
+@pytest.mark.parametrize(("edits", "line", "expected"), MOVES)
+def test_findings_move_with_their_lines(edits: list[TextEdit], line: int, expected: int) -> None:
+    (found,) = follow(at(line), TEXT, edits)
+    assert found.line == expected

@@ -20,6 +20,8 @@ ALIKE = [
     pytest.param('print("a", "b")', ABOVE + "    ", "print('a', 'b')", id="other quotes"),
     pytest.param(LONG, ABOVE + "    ", LONG.replace("True", "False"), id="one token of many"),
     pytest.param(LONG, ABOVE + "    ", LONG[:-9], id="cut short"),
+    pytest.param("from m.names import long_name", ABOVE + "    ", "from m.names import long_na",
+                 id="cut within its last word"),
     pytest.param(LONG, ABOVE + "    ", LONG + " or 0", id="a little longer"),
     pytest.param("return a", ABOVE + "    ", "return a\n\n\ndef g():", id="more below it"),
     pytest.param("return a", ABOVE.rstrip("\n"), "\n    return a", id="from the line before"),

@@ -245,6 +245,12 @@ CASES: list[tuple[str, str, str, list[tuple[Any, ...]], list[str]]] = [
      [("type", "retu"), ("insert", "rn a + 1")], ["accepted:12"]),
     ("half typed inside added brackets, then the rest", LINE, "foo(a, b)",
      [("type", "foo"), ("pair", "()"), ("type", "a"), ("insert", ", b")], ["accepted:9"]),
+    ("several lines in a document with CRLF, sent as LF", "if a:\r\n    |\r\n", "b\n    c",
+     [("insert", "b\n    c")], ["accepted:7"]),
+    ("whole document sent, CRLF kept", "a = 1\r\nb = |\r\n", "f(1)",
+     [("replace_all", "a = 1\r\nb = f(1)|\r\n")], ["accepted:4"]),
+    ("at a cursor behind a combining sequence", "s = 'e\u0301'; |\n", "t = s",
+     [("insert", "t = s")], ["accepted:5"]),
     # Part of it
     ("one word, then moved on", LINE, "return a + 1",
      [("insert", "return"), ("replace", ("def f", "def g"))], ["partial:6"]),
@@ -261,7 +267,7 @@ CASES: list[tuple[str, str, str, list[tuple[Any, ...]], list[str]]] = [
     ("one word, taken back", LINE, "return a + 1",
      [("insert", "return"), ("undo",), ("wait", 31)], ["ignored:0"]),
     ("one word, the rest typed", LINE, "return a",
-     [("insert", "return"), ("type", " a")], ["typed_through:8"]),
+     [("insert", "return"), ("type", " a")], ["partial:8"]),
     # Typing it
     ("typed through", LINE, "return a", [("type", "return a")], ["typed_through:8"]),
     ("typed through several keys a change", LINE, "foo_bar",
@@ -323,6 +329,11 @@ CASES: list[tuple[str, str, str, list[tuple[Any, ...]], list[str]]] = [
     ("a new one elsewhere", HALF, "f()", [("move", 0), ("offer", "import m")], ["ignored:0"]),
     ("a new one after a rejection", LINE, "return a",
      [("type", "x"), ("offer", "y"), ("type", "y")], ["rejected:0", "#2 typed_through:1"]),
+    ("formatted on save while it is shown", HALF, "f(1)",
+     [("replace_all", "one = 1\n\ntwo = |\nthree = 3\n"), ("wait", 31)], ["ignored:0"]),
+    ("a file pasted over it", LINE, "return a", [("replace_all", "x = 1\n|")], ["ignored:0"]),
+    ("two cursors typing something else", "a = |\nb = \n", "f(1)", [("insert_at", 4, 9, "x")],
+     ["rejected:0"]),
     # The same one again
     ("the rest offered again while it is typed", LINE, "return a",
      [("type", "ret"), ("offer_again", "#1", "urn a"), ("type", "urn a")],
@@ -463,6 +474,50 @@ def test_settled_text_is_what_stands_in_its_place(
     assert editor.settled() == {30: expected}
 
 
+INSTEAD = [
+    pytest.param("return a", [("type", "pass"), ("wait", 31)], "pass", id="typed on"),
+    pytest.param("return a", [("type", "return b + 1"), ("wait", 31)], "return b + 1",
+                 id="begun like it"),
+    pytest.param("return a", [("report", "rejected"), ("wait", 2), ("type", "pass"), ("wait", 31)],
+                 "pass", id="after Escape was reported"),
+    pytest.param("return a", [("wait", 31), ("type", "pass"), ("wait", 31)], "pass",
+                 id="after it was ignored"),
+    pytest.param("return a", [("type", "x = 1\n"), ("type", "y = 2"), ("wait", 31)], "x = 1",
+                 id="as many lines as were suggested"),
+    pytest.param("if a:\n        b", [("type", "x = 1\n"), ("type", "y = 2"), ("wait", 31)],
+                 "x = 1\ny = 2", id="two lines for two"),
+    pytest.param("return a", [("type", "x"), ("pair", "()"), ("type", "1"), ("wait", 31)], "x(1)",
+                 id="with brackets closed by the editor"),
+    pytest.param("return a", [("type", "x"), ("replace_all", "import m\ndef f(a):\n    xyz|\n"),
+                 ("wait", 31)], "xyz", id="reformatted"),
+    pytest.param("return a", [("wait", 70)], None, id="nothing was written"),
+    pytest.param("return a", [("type", "pass"), ("close",)], None, id="closed before it rested"),
+    pytest.param("return a", [("type", "x"), ("backspace",), ("wait", 31)], None, id="taken back"),
+    pytest.param("return a", [("type", "x"), ("backspace",), ("offer_again", "#1", "return a"),
+                 ("insert", "return a"), ("wait", 31)], "return a", id="taken after all"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("suggestion", "actions", "expected"), INSTEAD)
+def test_what_was_written_instead_is_settled_text(
+    suggestion: str, actions: list[tuple[Any, ...]], expected: str | None
+) -> None:
+    editor = Editor.open(LINE).play(("offer", suggestion), ("wait", 1), *actions)
+    assert editor.settled().get(30) == expected
+
+
+def test_what_replaced_an_unseen_suggestion_is_not_recorded() -> None:
+    editor = Editor.open(LINE).play(("offer", "return a"), ("type", "pass"), ("wait", 60))
+    assert editor.settled() == {}
+
+
+def test_a_secret_written_instead_is_told_by_the_name_before_it() -> None:
+    value = "".join("q7Zx!4Tb9K"[i % 10] for i in range(20))
+    editor = Editor.open('password = "|"\n').play(("offer", "none"), ("wait", 1))
+    editor.play(("type", value), ("wait", 31))
+    assert value not in editor.settled()[30]
+
+
 def test_settled_text_has_plain_line_ends() -> None:
     editor = Editor.open("if a:\r\n    |\r\n").play(("offer", "b\n    c"), ("wait", 1))
     editor.play(("insert", "b\r\n    c"), ("wait", 31))
@@ -549,6 +604,20 @@ FINDINGS = [
     pytest.param([("move", 0), ("offer", "# more"), ("find", 1, "bad")],
                  [("#1", ["bad"], [])], id="not of one that was only offered"),
     pytest.param([("undo",), ("find", 1, "bad")], [], id="not after an undo"),
+    pytest.param([("type", "zz"), ("find", 1, "bad")], [], id="not what was typed behind it"),
+    pytest.param([("insert", "\n    "), ("find", 1, "bad")], [("#1", ["bad"], [])],
+                 id="a new line is no cause"),
+    pytest.param([("insert", "\n    "), ("type", "zz"), ("find", 2, "bad")], [],
+                 id="not what was typed below it"),
+    pytest.param([("insert", "\n    "), ("type", "zz"), ("find", 1, "bad")],
+                 [("#1", ["bad"], [])], id="its own line, after typing below it"),
+    pytest.param([("insert", "\n    "), ("offer", "b = c"), ("wait", 1), ("insert", "b = c"),
+                  ("find", 1, "old"), ("find", 2, "new")],
+                 [("#1", ["old"], []), ("#2", ["new"], [])], id="two on lines of their own"),
+    pytest.param([("insert_at", 0, "import m\n\n\n"), ("find", 4, "bad")],
+                 [("#1", ["bad"], [])], id="moved by an edit above"),
+    pytest.param([("insert_at", 0, "import m\n\n\n"), ("find", 0, "bad")], [],
+                 id="not of the edit above"),
 ]  # fmt: skip
 
 
@@ -564,6 +633,14 @@ def test_findings_are_put_down_to_the_accept_that_can_have_caused_them(
         else:
             editor.play((verb, *arguments))
     assert findings(editor) == expected
+
+
+def test_findings_of_another_document_are_no_business_of_this_one() -> None:
+    one = Editor.open(LINE)
+    other = Editor.open(LINE, observer=one.observer, uri="file:///project/b.py", offers=1)
+    one.play(("offer", "return a"), ("wait", 1), ("insert", "return a"))
+    other.play(("offer", "return b"), ("wait", 1), ("insert", "return b"), ("find", 1, "bad"))
+    assert (findings(one), findings(other)) == ([], [("#2", ["bad"], [])])
 
 
 def test_an_episode_folded_from_the_events_has_one_outcome() -> None:

@@ -1,0 +1,1 @@
+"""Editing sessions as LSP messages: recorded from real editors, or simulated; and their replay."""
