@@ -138,8 +138,9 @@ class _Replay:
         minutes, seed = self.options.budget_minutes, self.options.seed
         for stretch in stretches(len(self.source.steps), minutes, seed):
             end = stretch.share * (minutes * 60 - _LEAVING_SECONDS)
-            self._look_back(stretch.start)
-            for step in range(max(stretch.start, self.state.begun), stretch.end):
+            start = max(stretch.start, self.state.begun)
+            self._look_back(start)
+            for step in range(start, stretch.end):
                 if not self._in_time(end):
                     break
                 await self._step(arms, scratch, step, end)
@@ -152,7 +153,7 @@ class _Replay:
             scratch.show(step)
             self._close_changed(arms, scratch)
             tallies = {arm.name: Tally() for arm in arms}
-            for work in works:
+            for work in filter(lambda work: work.lines, works):
                 self._open_recent(arms, scratch, work.change.path)
                 await self._write(arms, work, tallies, end)
             self.state.pairs.append(tallies)
@@ -168,7 +169,8 @@ class _Replay:
             writers = {arm.name: Writer(arm, change.path, hunk, seed) for arm in arms}
             for writer in writers.values():
                 writer.begin()
-            await asyncio.sleep(ARRIVE_SECONDS if hunk.runs else 0)
+            if hunk.runs and self._in_time(end):
+                await asyncio.sleep(ARRIVE_SECONDS)
             for run in hunk.runs:
                 if self._in_time(end):
                     await self._run(writers, run, tallies)
