@@ -1,9 +1,10 @@
 """What the context's blocks and the filters are worth, and what they cost.
 
-Tasks: `blocks` scores what developers really wrote in the history of projects with each block of
-the context alone, with all, and with all but each; `filters` counts what each filter takes away,
-and how much of it was right; `speed` times both on a file of 2,000 lines. What was scored before is
-kept: a run that was interrupted goes on. Results go to ``benchmarks/results/context.json``.
+Tasks: `blocks` scores what developers really wrote in the history of projects, with each block of
+the context alone, with all, with all but each, and with what the product left out; `filters` counts
+what each filter takes away, and how much of it was right; `speed` times both on a file of 2,000
+lines. What was scored before is kept: a run that was interrupted goes on. Results go to
+``benchmarks/results/context.json``.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from falcon_lsp.model.loader import load_engine
 
 HERE = Path(__file__).parent
 FILTERS = (*postprocess.FILTERS, *postprocess.LAST)
-DEPTH = 600
+DEPTH = 400
 """Commits of each project that moments are drawn from."""
 
 
@@ -79,8 +80,8 @@ def score_blocks(arguments: argparse.Namespace, report: Report) -> None:
     engine: Engine | None = None
     for history, moment in _moments(arguments):
         row = measured.setdefault(f"{moment.project}:{moment.commit}", {})
-        blocks = [*context.BLOCKS, IMPORTS, ablation.findings_block(moment)]
-        chosen = ablation.variants([block for block in blocks if block.name != "recalled"])
+        blocks = [block for block in context.BLOCKS if block.name != "recalled"]
+        chosen = ablation.variants(blocks, (IMPORTS, ablation.findings_block(moment)))
         chosen = {name: chosen[name] for name in arguments.variants or chosen}
         missing = {name: made for name, made in chosen.items() if name not in row}
         if not missing:

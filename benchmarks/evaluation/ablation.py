@@ -38,13 +38,18 @@ def bits(engine: Engine, prompt: Prompt, text: str) -> float:
 Variant = tuple[context.Block, ...]
 
 
-def variants(blocks: Sequence[context.Block]) -> dict[str, Variant]:
-    """Return nothing, each block alone, all, and all but each."""
-    names = [block.name for block in blocks]
+def variants(
+    blocks: Sequence[context.Block], left_out: Sequence[context.Block] = ()
+) -> dict[str, Variant]:
+    """Return nothing, each block alone, all ``blocks``, all but each, and all with each other."""
     made: dict[str, Variant] = {"nothing": ()}
-    made |= {f"only {name}": (block,) for name, block in zip(names, blocks, strict=True)}
+    made |= {f"only {block.name}": (block,) for block in (*blocks, *left_out)}
     made["all"] = tuple(blocks)
-    made |= {f"without {name}": tuple(b for b in blocks if b.name != name) for name in names}
+    made |= {
+        f"without {block.name}": tuple(each for each in blocks if each is not block)
+        for block in blocks
+    }
+    made |= {f"with {block.name}": (*blocks, block) for block in left_out}
     return made
 
 

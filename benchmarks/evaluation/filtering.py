@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from evaluation.commits import Moment
+from falcon_lsp.completion import brackets
 from falcon_lsp.completion.candidates import Candidate, Rejection, copy_candidate, sources_at
 from falcon_lsp.completion.postprocess import Filter
 from falcon_lsp.core.types import CompletionRequest
@@ -59,7 +60,9 @@ def kinds(
 ) -> dict[str, list[tuple[Candidate, CompletionRequest, str]]]:
     """Return candidates by kind: what was really written at each moment, and copies.
 
-    What is taken from the first kind is a mistake, whatever it is; the second shows the gain.
+    What is taken from the first kind is a mistake, whatever it is; the others show the gain. In the
+    last one the editor has closed the line's brackets behind the cursor, and what was written
+    closes them again.
     """
     written = [(Candidate(m.truth.rstrip(), "model"), m.request, m.truth) for m in moments]
     copies = [
@@ -67,7 +70,22 @@ def kinds(
         for moment in moments
         if (copy := copy_candidate(moment.request, _sources(moment))) is not None
     ]
-    return {"written": written, "copied": copies}
+    closed = [case for moment in moments if (case := _closed(moment)) is not None]
+    return {"written": written, "copied": copies, "closed by the editor": closed}
+
+
+def _closed(moment: Moment) -> tuple[Candidate, CompletionRequest, str] | None:
+    """Return the moment with its line's brackets closed; None where the truth never closes them."""
+    request, truth = moment.request, moment.truth.rstrip()
+    line = request.prefix.rpartition("\n")[2]
+    marks = brackets.open_marks(line, request.language)
+    closers = brackets.closing(marks)
+    for at in range(1, len(truth)) if closers else ():
+        inside = brackets.open_marks(line + truth[:at], request.language)
+        if truth.startswith(closers or "", at) and inside == marks:
+            text = f"{request.prefix}{closers}{request.suffix}"
+            return Candidate(truth, "model"), replace(request, text=text), truth[:at]
+    return None
 
 
 def _sources(moment: Moment) -> Sources:

@@ -102,15 +102,17 @@ def test_a_filters_mistakes_are_told_from_its_gains() -> None:
 
 
 def test_variants_are_nothing_each_alone_all_and_all_but_each() -> None:
-    made = ablation.variants(context.BLOCKS[:2])
-    names = {name: [block.name for block in blocks] for name, blocks in made.items()}
-    assert names == {
-        "nothing": [],
-        "only edits": ["edits"],
-        "only recalled": ["recalled"],
-        "all": ["edits", "recalled"],
-        "without edits": ["recalled"],
-        "without recalled": ["edits"],
+    edits, recalled, other = context.BLOCKS[:3]
+    made = ablation.variants((edits, recalled), (other,))
+    assert made == {
+        "nothing": (),
+        "only edits": (edits,),
+        "only recalled": (recalled,),
+        "only definitions": (other,),
+        "all": (edits, recalled),
+        "without edits": (recalled,),
+        "without recalled": (edits,),
+        "with definitions": (edits, recalled, other),
     }
 
 

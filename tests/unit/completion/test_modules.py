@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from completion_samples import at
+from completion_samples import StubMemory, at
 from falcon_lsp.completion.modules import LARGEST_BYTES, MOST_FILES, WorkspaceFiles, imported
+from falcon_lsp.completion.prompter import Prompter
+from falcon_lsp.config import Config
+from falcon_lsp.core.cancellation import CancellationToken
+from falcon_lsp.core.types import Snippet
 
 
 @pytest.mark.parametrize(
@@ -82,3 +86,12 @@ def test_the_number_of_files_is_bounded(tmp_path: Path) -> None:
 @pytest.mark.parametrize("workspace", ["", "untitled:Untitled-1", "vscode-remote://host/w"])
 def test_a_workspace_that_is_no_folder_has_no_files(workspace: str) -> None:
     assert WorkspaceFiles().imported(at("import b\n‸", workspace=workspace)) == []
+
+
+def test_a_prompt_shows_how_what_is_imported_is_called(tmp_path: Path) -> None:
+    source = "def cost(weight, distance):\n    return weight * distance\n"
+    (tmp_path / "shop.py").write_text(source, encoding="utf-8")
+    request = at("from shop import cost\n\nprint(cost(‸", workspace=tmp_path.as_uri())
+    prompter = Prompter(None, StubMemory(), lambda _workspace: ())
+    prompt = prompter.prompt(request, Config(), CancellationToken())
+    assert prompt.snippets == (Snippet("shop.py", "def cost(weight, distance): ..."),)
