@@ -127,4 +127,4 @@ def _share(hits: Sequence[bool | None], samples: Sequence[Sample]) -> dict[str, 
         [float(bool(hit)) for hit in hits], [1.0] * len(hits), [str(s.part) for s in samples]
     )
     low, high = ratio.interval()
-    return {"value": round(ratio.value, 3), "low": round(low, 3), "high": round(high, 3)}
+    return {"value": round(ratio.value, 3), "low": round(max(0.0, low), 3), "high": round(high, 3)}

@@ -35,8 +35,14 @@ def draw(samples: Mapping[str, Sequence[Sample]], kinds: Mapping[Key, Kind], pat
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].set_ylabel("share answered by then", fontsize=8)
-    handles, labels = figure.axes[1].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
+    lines = {
+        label: handle
+        for axes in figure.axes
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend(
+        lines.values(), lines.keys(), loc="outside lower center", ncols=4, fontsize=8, frameon=False
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=150)
 

@@ -158,6 +158,7 @@ def _files(wheels: Path) -> Iterator[File]:
     seen: set[str] = set()
     for file in places.draw_files(wheels, 10**9):
         fits = len(file.text) in FILE_CHARACTERS and file.text.isascii()
+        fits = fits and "test" not in file.path
         if fits and file.package in pure - seen and len(_holes(file.text)) >= HOLES * 4:
             seen.add(file.package)
             yield file
