@@ -12,16 +12,15 @@ from falcon_lsp.memory.events import Event, Kind
 
 
 class RecordingPolicy:
-    """The user's switches and ignore patterns. ``paused`` may be set at any time."""
+    """The user's switches and ignore patterns."""
 
     def __init__(self, options: MemoryOptions) -> None:
         self._options = options
-        self.paused = False
 
     @property
     def recording(self) -> bool:
         """Whether anything is recorded now."""
-        return self._options.record and not self.paused
+        return self._options.record
 
     def allows(self, path: str) -> bool:
         """Whether something about the file at ``path`` (relative to its workspace) is recorded.

@@ -16,6 +16,7 @@ from falcon_lsp.core.types import Outcome, Snippet
 from falcon_lsp.memory import events as ev
 from falcon_lsp.memory import service as service_module
 from falcon_lsp.memory.ledger import Ledger, LedgerUnavailable
+from falcon_lsp.memory.policy import RecordingPolicy
 from falcon_lsp.memory.service import MemoryService
 from memory_samples import episode_events, place, suggested_event
 
@@ -99,11 +100,11 @@ def test_nothing_is_recorded_of_an_ignored_file(start, path: str) -> None:
     assert service.status()["counters"]["refused"] == 1
 
 
-def test_nothing_is_recorded_while_paused(start) -> None:
+def test_nothing_is_recorded_while_recording_is_off(start) -> None:
     service = start()
-    service.policy.paused = True
+    before, service.policy = service.policy, RecordingPolicy(MemoryOptions(record=False))
     assert service.record([suggested_event("c1")]) is False
-    service.policy.paused = False
+    service.policy = before
     assert service.record([suggested_event("c2")]) is True
     assert [e.completion_id for e in service.recent_episodes(10)] == ["c2"]
 

@@ -82,6 +82,18 @@ def test_workspaces_do_not_know_of_each_other() -> None:
     assert found.entries(NOW, THERE) == []
 
 
+def test_a_canary_of_one_workspace_is_declined_in_no_other() -> None:
+    names = [f"file:///w{number}" for number in range(20)] + ["file:///w"]
+    found = told(*(judged(n, NO, text=f"canary_{n}()", workspace=w) for n, w in enumerate(names)))
+    crossed = [
+        (mine, n)
+        for n, home in enumerate(names)
+        for mine in names
+        if found.block(mine, BEFORE, f"canary_{n}()", NOW) != (mine == home)
+    ]
+    assert crossed == []
+
+
 def test_an_episode_counts_once_and_as_its_latest_outcome_says() -> None:
     found = told(judged(1, NO, guess=True), judged(1, NO, guess=True))
     assert not found.block(HERE, BEFORE, "return a", NOW)
