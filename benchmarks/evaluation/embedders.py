@@ -55,10 +55,8 @@ def candidates(fitting: Sequence[str], base: Path, minilm: Path | None) -> Itera
     for half, name in ((0, "static tokens, whole"), (HALF_CHARS, "static tokens, near")):
         yield _static(name, base, fitting, half)
     if minilm is not None:
-        yield _network("MiniLM, whole", minilm, "mean", 0)
         yield _network("MiniLM, near", minilm, "mean", TAIL_CHARS)
-    yield _network("hidden states, mean, near", base, "mean", TAIL_CHARS)
-    yield _network("hidden states, last, near", base, "last", TAIL_CHARS)
+    yield _network("hidden states of the base model, near", base, "last", TAIL_CHARS)
 
 
 def _tf_idf(name: str, fitting: Sequence[str], half: int) -> Candidate:

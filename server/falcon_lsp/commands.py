@@ -216,6 +216,8 @@ def memory_rejected(arguments: argparse.Namespace) -> int:
 def memory_rebuild(arguments: argparse.Namespace) -> int:
     """Build the index anew from the ledger."""
     with _index(arguments) as memory:
+        if owner := memory.status()["recall"]["through"]:
+            raise UserError(f"{owner}: close it, or let it rebuild by deleting the index's folder")
         count = memory.rebuild()
     show(arguments, {"indexed": count}, key_values)
     return 0
@@ -349,7 +351,7 @@ def _memory(arguments: argparse.Namespace) -> Iterator[Any]:
 
 @contextmanager
 def _index(arguments: argparse.Namespace) -> Iterator[Any]:
-    """Yield the memory once its index is up to date; `UserError` when another process owns it."""
+    """Yield the memory once its index is up to date; `UserError` when recall is off."""
     with _memory(arguments) as memory:
         memory.wait_indexed()
         recall = memory.status()["recall"]

@@ -11,8 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from falcon_lsp.core.paths import Store
-from falcon_lsp.memory.embedder import HashedNgramEmbedder
 from falcon_lsp.memory.ledger import Ledger, LedgerUnavailable
 from memory_samples import episode_events, suggested_event
 
@@ -257,65 +255,6 @@ def test_what_was_forgotten_stays_forgotten_when_the_ledger_is_salvaged(tmp_path
     assert again.append(episode_events("c1")) == 0
     assert again.counts()["forgotten"] == 4
     again.close()
-
-
-INDEX_READER = textwrap.dedent("""
-    import sys
-    from pathlib import Path
-    from falcon_lsp.config import MemoryOptions
-    from falcon_lsp.core.paths import Store
-    from falcon_lsp.memory.service import MemoryService
-
-    for folder in sys.argv[1:]:
-        service = MemoryService(Store(Path(folder), Path(folder)), MemoryOptions())
-        service.open()
-        assert service.wait_indexed(60)
-        service._request("tick")
-        assert service.wait_indexed(60)
-        found = service.recall_records("def total", "file:///workspace", "python", 3, 60_000)
-        print(service.status()["recall"]["records"], len(found), flush=True)
-        service.close()
-""")
-
-
-def test_a_damaged_index_is_built_anew(tmp_path: Path) -> None:
-    import shutil
-
-    from falcon_lsp.config import MemoryOptions
-    from falcon_lsp.memory.service import MemoryService
-
-    source = tmp_path / "source"
-    service = MemoryService(Store(source, source), MemoryOptions(), HashedNgramEmbedder())
-    service.open()
-    for number in range(60):
-        service.record(episode_events(f"c{number}"))
-    assert service.wait_indexed(60)
-    service.close()
-    folders = []
-    for case, way in enumerate(["flip", "zero", "cut", "noise", "header"] * 3):
-        folder = tmp_path / f"case{case}"
-        shutil.copytree(source, folder)
-        chance = random.Random(case)
-        files = sorted(
-            f for f in (folder / "chroma").rglob("*") if f.is_file() and f.stat().st_size
-        )
-        target = (
-            next(f for f in files if f.name == "chroma.sqlite3")
-            if case % 3
-            else chance.choice(files)
-        )
-        damage(target, way, chance)
-        folders.append(str(folder))
-    done = subprocess.run(
-        [sys.executable, "-c", INDEX_READER, *folders],
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-        capture_output=True, text=True, timeout=200, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
-    results = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
-    assert len(results) == len(folders)
-    assert all(records <= 60 for records, _ in results)
-    assert sum(result == (60, 3) for result in results) >= 12
 
 
 OPENER = """

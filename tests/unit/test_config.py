@@ -55,12 +55,13 @@ def test_every_default_lies_within_its_own_bounds() -> None:
             assert leaf.default in leaf.choices, leaf.key
 
 
-def test_what_runs_code_or_names_folders_can_be_set_by_the_machine_only() -> None:
+def test_what_runs_code_or_names_folders_or_hosts_can_be_set_by_the_machine_only() -> None:
     machine = {key for key, entry in schema().items() if entry["scope"] == "machine"}
     assert machine == {
         "falcon.model",
         "falcon.engine",
         "falcon.dataDir",
         "falcon.cacheDir",
+        "falcon.memoryServer",
         "falcon.interpreter",
     }

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
-TICK_SECONDS = 2.0
+TICK_SECONDS = 1.0
 """How often to look for what other processes recorded, forgot, or left without an owner."""
 
 MAX_WAITING = 10_000
