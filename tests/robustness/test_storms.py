@@ -17,7 +17,18 @@ from e2e.raw_peer import ServerProcess, call
 
 SLOW = [sys.executable, str(Path(__file__).with_name("slow_server.py"))]
 
-SOURCE = "total = compute(price, amount)\nprint(total)\n\ntotal = "
+SOURCE = """total = compute(price, amount)
+print(total)
+
+
+def report(name):
+    print(name)
+
+
+report("all")
+with open("log") as file:
+    file.read()
+total = """
 CANCELLED = -32800
 REQUESTS = 100
 STORM = 1000
@@ -48,7 +59,7 @@ def did_change(number: int, text: str) -> dict[str, Any]:
 
 
 def inline(number: int, msg_id: int) -> dict[str, Any]:
-    position = {"line": 3, "character": len("total = ")}
+    position = {"line": SOURCE.count("\n"), "character": len("total = ")}
     params = {"textDocument": {"uri": uri(number)}, "position": position}
     return call("textDocument/inlineCompletion", {**params, "context": {"triggerKind": 1}}, msg_id)
 

@@ -21,7 +21,7 @@ def make_service() -> CompletionService:
 
 def test_every_token_is_heard() -> None:
     heard: list[str] = []
-    request = at("total = compute(a)\nprint(total)\n\ntotal = ‸\n")
+    request = at("total = compute(a)\na = 1\nb = 2\nc = 3\nd = 4\ne = 5\ntotal = ‸\n")
     answer = make_service().answer(request, CancellationToken(), heard.append)
     text = answer.suggestions[0].text
     assert heard == [text[:end] for end in range(1, len(text) + 1)]

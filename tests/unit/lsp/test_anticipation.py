@@ -17,7 +17,7 @@ from falcon_lsp.lsp.anticipation import Anticipation
 from falcon_lsp.model.fake import FakeEngine
 from falcon_lsp.model.host import EngineHost
 
-SOURCE = "first = compute(a)\nlast = compute(b)\n"
+SOURCE = "first = compute(a)\nlast = compute(b)\na = 1\nb = 2\nc = 3\nd = 4\ne = 5\n"
 LINE = at(SOURCE + "first = ‸\n")
 NEXT = at(SOURCE + "first = compute(a)\n‸\n")
 
