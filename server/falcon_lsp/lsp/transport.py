@@ -34,8 +34,8 @@ INTERRUPTED = 130
 TURN_SECONDS = 0.0005
 """How long a thread that computes in Python may keep the one that answers the editor waiting.
 
-It waits after each read and each write. With Python's own 5 ms a thousand requests that were
-withdrawn at once took seven times as long to answer (benchmarks/storms.py).
+It waits after each read and each write. With Python's own 5 ms, on two busy cores, requests that
+were withdrawn at once took four to seven times as long to answer (benchmarks/storms.py, median).
 """
 
 MakeServer = Callable[[], FalconServer]
