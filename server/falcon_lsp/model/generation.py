@@ -78,10 +78,18 @@ class Generator:
         """Forget all caches, for example because the weights have changed."""
         self._sequences.reset()
 
-    def replace(self, model: CausalModel) -> None:
-        """Go on with another network and nothing cached."""
-        self._model = model
-        self._sequences = KeptSequences(model)
+    def read_again(self, model: CausalModel) -> KeptSequences:
+        """Read with another network what was read last; may run beside requests."""
+        sequences = KeptSequences(model)
+        ids = self._sequences.latest
+        sequence = sequences.resume(ids)
+        while unread := ids[len(sequence) :]:
+            sequence.feed(unread[:SPARE_CHUNK])
+        return sequences
+
+    def replace(self, model: CausalModel, sequences: KeptSequences) -> None:
+        """Go on with another network, which has read ``sequences``."""
+        self._model, self._sequences = model, sequences
 
     def generate(
         self,

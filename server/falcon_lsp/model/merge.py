@@ -113,18 +113,25 @@ def _rows(
 
 
 class BaseWeights:
-    """The base's parameters on disk, memory-mapped and read one at a time; thread-safe."""
+    """The base's parameters on disk, memory-mapped and read one at a time; thread-safe.
+
+    Nothing stays mapped between two reads, so that memory holds what is worked on and no more.
+    """
 
     def __init__(self, folder: Path) -> None:
-        files = sorted(folder.glob("model*.safetensors"))
-        self._where: dict[str, Any] = {}
-        for file in files:
-            weights: Any = safe_open(file, "pt")
-            self._where |= dict.fromkeys(weights.keys(), weights)
+        self._where: dict[str, Path] = {}
+        for file in sorted(folder.glob("model*.safetensors")):
+            with _opened(file) as weights:
+                self._where |= dict.fromkeys(weights.keys(), file)
 
     def read(self, name: str) -> Tensor:
         """Return one parameter as stored; raises `EngineError` when the base has none so named."""
         if name not in self._where:
             raise EngineError(f"The adapter is for another model: this one has no {name}.")
-        tensor: Tensor = self._where[name].get_tensor(name)
+        with _opened(self._where[name]) as weights:
+            tensor: Tensor = weights.get_tensor(name)
         return tensor
+
+
+def _opened(file: Path) -> Any:
+    return safe_open(file, "pt")

@@ -5,6 +5,8 @@ See docs/adr/0001-cpu-backend.md for why, and for the figures.
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import functools
 import logging
 import os
@@ -94,6 +96,14 @@ def adds_up() -> bool:
     graph.output("sum", np.int32, (1, 1))
     (total,) = _loaded(graph, _options(1)).run(None, {"a": np.full((1, 4), 255, np.uint8)})
     return int(total[0, 0]) == 4 * 255 * 127
+
+
+def give_back() -> None:
+    """Return freed memory to the system: glibc would keep as much as a whole network for later."""
+    with contextlib.suppress(
+        AttributeError, OSError, TypeError
+    ):  # other platforms have no such call
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _options(threads: int) -> ort.SessionOptions:
@@ -216,20 +226,23 @@ class OnnxEngine(ServedModel[OnnxModel]):
         self._threads = threads or best_threads()
         self._weights = QuantisedCache(cache, files)
         super().__init__(files, OnnxModel(self._network(None)))
+        give_back()
         seconds = time.perf_counter() - started
         logger.info("loaded %s with eight bits in %.1f s", files.model_id, seconds)
 
     def load_adapter(self, adapter: Path | None, adapter_id: str) -> None:
         """Serve the base with the adapter in a verified folder merged into it (None: the base).
 
-        Merging (fp32), quantising and loading happen beside running requests. When anything is
-        wrong, `EngineError` is raised and the weights stay as they were.
+        Merging (fp32), quantising, loading and reading what was read last happen beside running
+        requests. When anything is wrong, `EngineError` is raised and the weights stay as they were.
         """
         model = OnnxModel(self._network(adapter))
+        read = self._generator.read_again(model)
         with self._serving:
             self._model = model
-            self._generator.replace(model)
+            self._generator.replace(model, read)
             self.adapter_id = adapter_id
+        give_back()
 
     def _network(self, adapter: Path | None) -> Network:
         return Network(self._shape, self._weights.open(adapter), self._threads)

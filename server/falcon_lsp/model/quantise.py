@@ -76,10 +76,10 @@ def _quantised(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _constants(read: Callable[[str], Tensor], shape: LlamaShape) -> Named:
-    embedding = read("model.embed_tokens.weight")
-    yield "embedding", embedding.to(torch.bfloat16).view(torch.int16)
+    words = "model.embed_tokens.weight"
+    yield "embedding", read(words).to(torch.bfloat16).view(torch.int16)
     yield "norm", read("model.norm.weight")
-    yield from _blocks("head", embedding if shape.tied else read("lm_head.weight"))
+    yield from _blocks("head", read(words if shape.tied else "lm_head.weight"))
     for layer in range(shape.layers):
         for name, weight in _layer(read, f"model.layers.{layer}", shape.biased):
             at = f"layers.{layer}.{name}"

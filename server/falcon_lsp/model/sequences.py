@@ -48,6 +48,11 @@ class CachedSequence:
     def __len__(self) -> int:
         return len(self._ids)
 
+    @property
+    def ids(self) -> list[int]:
+        """A copy of the tokens in the cache."""
+        return list(self._ids)
+
     def common(self, ids: Sequence[int]) -> int:
         """Return how many tokens ``ids`` begins with that are in the cache already."""
         return count_common(self._ids, ids)
@@ -83,6 +88,11 @@ class KeptSequences:
         for sequence in self._sequences:
             sequence.cut(0)
         self._sequences = [CachedSequence(self._model)]
+
+    @property
+    def latest(self) -> list[int]:
+        """The tokens of the sequence used last; may be asked for on any thread."""
+        return self._sequences[-1].ids
 
     def hold(self, ids: Sequence[int]) -> bool:
         """Whether a sequence begins with all but the last of ``ids``."""
