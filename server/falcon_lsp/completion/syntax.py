@@ -129,8 +129,7 @@ def parses_in_place(language: str, text_before: str, inserted: str, text_after: 
     line = _width(above)
     cursor = line + _width(begun)
     here = (line, cursor, cursor + _width(inserted))
-    for ending in _endings(language, begun, inserted):
-        written = begun + inserted + ending + rest
+    for written in _wholes(language, begun, inserted, rest):
         if _is_sound(_parse_with_line(language, baseline, (above, written, below)), here, allowed):
             return True
     return False
@@ -218,6 +217,18 @@ def _last(tree: Tree, types: set[str]) -> Node | None:
         found = node if node.type in types else found
         node = node.children[-1] if node.children else None
     return found
+
+
+def _wholes(language: str, begun: str, inserted: str, rest: str) -> Iterator[str]:
+    """Yield the cursor's line as it may have to be made whole to be judged.
+
+    What is missing may stand behind the insertion, or behind brackets that the editor has closed.
+    """
+    for ending in _endings(language, begun, inserted):
+        yield begun + inserted + ending + rest
+    if rest.strip() and not rest.strip(" \t\r)]}"):
+        said = inserted + rest.rstrip()
+        yield from (begun + said + ending for ending in _endings(language, begun, said))
 
 
 def _endings(language: str, line: str, inserted: str) -> Iterator[str]:
