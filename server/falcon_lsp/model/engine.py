@@ -87,7 +87,7 @@ class Engine(Protocol):
         """Fill in the middle of ``prompt``.
 
         From ``sources`` the engine may draft what comes next, since it checks several tokens
-        faster than it says them; what is answered does not depend on it.
+        faster than it says them; what is answered depends on it no more than on rounding.
 
         Raises `Cancelled` between two passes; at the deadline it returns what it has, with
         ``finish="deadline"``.
