@@ -2,7 +2,7 @@
 
 Code repeats itself, so that what followed the same text before is often right: a draft for the
 model to check in one pass, and a text of its own to offer. `str.rfind` over all sources at once
-is fast enough (300 KB: 0.2 ms of processor time, 0.5 at most) to do without an index.
+is fast enough (200 KB: 0.2 ms of processor time, 0.3 in 19 of 20 places) to do without an index.
 """
 
 from __future__ import annotations
