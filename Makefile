@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 NPM := npm --no-fund --no-audit --loglevel=error
 
 .DEFAULT_GOAL := help
-.PHONY: help install model node demo test check format vsix wheel bench bench-latency bench-infill clean
+.PHONY: help install model node demo test check format vsix wheel bench bench-latency bench-infill bench-context clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -55,6 +55,11 @@ bench-latency: model ## type a session into this server and into llama.cpp's (10
 bench-infill: model ## score the base and its adapter again, into build/ (an hour)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
 	$(BIN)/python benchmarks/infill.py --out build/infill.json --plot build/infill.svg
+
+bench-context: model ## score context and filters in the history of projects, into build/ (hours)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev
+	$(BIN)/python benchmarks/context.py --part development --out build/context.json
+	$(BIN)/python benchmarks/context.py --out build/context.json
 
 clean: ## remove what was built, not what was learned
 	rm -rf $(VENV) node_modules build dist server-wheel extension/out
