@@ -28,6 +28,7 @@ from falcon_lsp.config import MemoryOptions
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Outcome, Prompt, Suggestion
 from falcon_lsp.memory import events
+from falcon_lsp.memory.episodes import fold
 from falcon_lsp.memory.events import Event, Place
 from falcon_lsp.memory.rejections import MAX_REJECTIONS, Rejections
 from falcon_lsp.memory.service import MemoryService
@@ -179,10 +180,10 @@ def question_times(lines: Sequence[Line]) -> dict[str, Any]:
     workspace = "one"
     everything = [dataclasses.replace(line, project=workspace) for line in lines]
     declined, asked = everything[:MAX_REJECTIONS], everything[-QUESTIONS:]
-    recorded = [e for n, line in enumerate(declined) for e in rejected_events(n, line, line.text)]
-    started = time.process_time()
-    rejections = after_restart(recorded)
-    rebuilt = time.process_time() - started
+    rejections = Rejections()
+    for number, line in enumerate(declined):
+        if (episode := fold(rejected_events(number, line, line.text))) is not None:
+            rejections.take(episode)
     spent = []
     for line in asked:
         started_ns = time.thread_time_ns()
@@ -195,7 +196,6 @@ def question_times(lines: Sequence[Line]) -> dict[str, Any]:
         "mean_ms": round(statistics.fmean(spent), 4),
         "p99_ms": round(spent[int(len(spent) * 0.99)], 4),
         "max_ms": round(spent[-1], 4),
-        "written_and_rebuilt_s": round(rebuilt, 2),
     }
 
 
@@ -203,9 +203,10 @@ def main() -> None:
     """Run the replay and write what it found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("wheels", type=Path, help="folder of the projects' wheels, filled if empty")
-    parser.add_argument("--rejections", type=int, default=2000)
-    parser.add_argument("--files", type=int, default=500)
-    parser.add_argument("--others", type=int, default=40_000)
+    parser.add_argument("--rejections", type=int, default=1500)
+    parser.add_argument("--mistakes", type=int, default=300)
+    parser.add_argument("--files", type=int, default=400)
+    parser.add_argument("--others", type=int, default=20_000)
     parser.add_argument("--development", action="store_true", help="the draw for choices")
     arguments = parser.parse_args()
     rng = random.Random(SEED)
@@ -218,7 +219,7 @@ def main() -> None:
         by_project[line.project].append(line)
     mistaken = [
         (line, text)
-        for line in rest[: arguments.rejections]
+        for line in rest[: arguments.mistakes]
         if (text := most_alike(line, by_project[line.project])) is not None
     ]
     recorded = [e for n, line in enumerate(declined) for e in rejected_events(n, line, line.text)]
