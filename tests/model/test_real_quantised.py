@@ -25,7 +25,7 @@ pytestmark = pytest.mark.model
 
 TOKENS = 300
 READ = 150
-PLACES = (40, 90, 160)
+PLACES = (30, 50, 70)
 SOURCES = ("config.py", "core/paths.py", "lsp/convert.py", "model/adapters.py")
 
 
