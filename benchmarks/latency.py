@@ -35,7 +35,10 @@ def main() -> None:
     recording = Recording(recording.about, recording.parts[: arguments.parts or None])
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         place = Path(folder).resolve()
-        bench = Bench(recording.parts, store, place / "workspace", place / "data", arguments.engine)
+        bench = Bench(
+            recording.parts, store, place / "workspace", place / "data", arguments.engine,
+            tells_cursor=not arguments.plain_client,
+        )  # fmt: skip
         bench.write_workspace()
         found = asyncio.run(measure(bench, arguments))
     result = {
@@ -56,6 +59,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--engine", default="auto", choices=("auto", "onnx", "torch", "fake"))
     parser.add_argument("--parts", type=int, default=0, help="files of the session (default: all)")
     parser.add_argument("--no-peer", action="store_true", help="leave llama.cpp out")
+    parser.add_argument(
+        "--plain-client", action="store_true", help="do not say where the cursor rests"
+    )
     parser.add_argument("--no-probes", action="store_true", help="the session alone")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "latency.json")
     parser.add_argument("--plot", type=Path, help="draw the distributions (needs group `bench`)")
@@ -142,7 +148,7 @@ def shown(arguments: argparse.Namespace) -> list[str]:
     chosen += ["--parts", str(arguments.parts)] if arguments.parts else []
     return chosen + [
         f"--{name.replace('_', '-')}"
-        for name in ("no_peer", "no_probes")
+        for name in ("no_peer", "no_probes", "plain_client")
         if getattr(arguments, name)
     ]
 

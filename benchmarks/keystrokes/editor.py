@@ -58,8 +58,8 @@ class Served:
 
     name = "falcon-lsp"
 
-    def __init__(self, editor: Editor, workspace: Path) -> None:
-        self.editor, self.workspace = editor, workspace
+    def __init__(self, editor: Editor, workspace: Path, *, tells_cursor: bool = True) -> None:
+        self.editor, self.workspace, self.tells_cursor = editor, workspace, tells_cursor
 
     def open(self, part: Part) -> None:
         """Show a file as a part of the workspace."""
@@ -68,6 +68,13 @@ class Served:
     def close(self, part: Part) -> None:
         """Take it away."""
         self.editor.close(self._uri(part))
+
+    def rest(self, part: Part, text: str, cursor: int) -> None:
+        """Say where the cursor rests, as our extension does; a plain client says nothing."""
+        if self.tells_cursor:
+            line, character = place(text, cursor)
+            position = {"line": line, "character": character}
+            self.editor.notify("falcon/cursor", {"uri": self._uri(part), "position": position})
 
     def ask(self, moment: Moment) -> _Request:
         """Send the change and the request, as an editor does at each keystroke."""

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,10 @@ def bandwidth(threads: int) -> float:
     """
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "keystrokes.machine", str(threads)]
-    ran = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    place = Path(__file__).parents[1]
+    ran = subprocess.run(
+        command, cwd=place, env=environment, check=True, capture_output=True, text=True
+    )
     return float(json.loads(ran.stdout))
 
 

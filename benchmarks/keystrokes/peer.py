@@ -137,6 +137,9 @@ class Peer:
     def close(self, part: Part) -> None:
         """Nothing: it knows no files."""
 
+    def rest(self, part: Part, text: str, cursor: int) -> None:
+        """Nothing: only our server can be told."""
+
     def ask(self, moment: Moment) -> _Asked | None:
         """Ask what our engine was asked at this keystroke; None where it was asked nothing."""
         question = self._questions.get((moment.part.path, moment.number))

@@ -16,6 +16,8 @@ from keystrokes.recording import Part, Step
 
 LAST_PATIENCE = 3.0
 """Seconds that the last question of a file may stay open."""
+REST = 0.1
+"""Seconds after which a cursor that stays is at rest, as in the extension."""
 GRACE = 10.0
 """Longest wait for the end of what was withdrawn."""
 
@@ -102,6 +104,9 @@ class System(Protocol):
     def close(self, part: Part) -> None:
         """Take it away."""
 
+    def rest(self, part: Part, text: str, cursor: int) -> None:
+        """Say that the cursor has come to rest at an offset of ``text`` without an edit."""
+
     def ask(self, moment: Moment) -> Asked | None:
         """Pass on the keystroke and ask; None where this system is asked nothing."""
 
@@ -111,11 +116,15 @@ async def replay(system: System, part: Part, number: int) -> list[Sample]:
     system.open(part)
     document, moved, questions = part.opened, False, list[_Question]()
     due = time.perf_counter() + part.pause
+    await asyncio.sleep(min(REST, part.pause))
+    system.rest(part, document, part.steps[0].at)
     for at, step in enumerate(part.steps):
         due += step.delay
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
         if step.is_move:
             moved = True
+            await asyncio.sleep(REST)
+            system.rest(part, document, step.cursor)
             continue
         if questions:
             questions[-1].withdraw()

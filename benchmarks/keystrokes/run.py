@@ -38,6 +38,7 @@ class Bench:
     data: Path
     engine: str
     threads: int = field(default_factory=lambda: psutil.cpu_count(logical=False) or 1)
+    tells_cursor: bool = True
 
     @cached_property
     def files(self) -> ModelFiles:
@@ -102,7 +103,8 @@ async def type_session(bench: Bench, peers: Sequence[Peer], *, with_probes: bool
     """Type the session to our server and to ``peers``, in alternating order."""
     editor = await Editor.launch(bench.workspace, bench.data, bench.engine)
     status = await editor.until_ready()
-    systems: list[System] = [Served(editor, bench.workspace), *peers]
+    served = Served(editor, bench.workspace, tells_cursor=bench.tells_cursor)
+    systems: list[System] = [served, *peers]
     samples: dict[str, list[Sample]] = {system.name: [] for system in systems}
     pids = {Served.name: editor.process.pid} | {peer.name: peer.server.pid for peer in peers}
     watch = machine.Watch(pids)

@@ -45,12 +45,16 @@ class Answering:
     def __init__(self, *texts: str | None) -> None:
         self.texts, self.asked, self.documents = list(texts), list[Asked](), list[str]()
         self.shown: list[str] = []
+        self.rested: list[int] = []
 
     def open(self, part: Part) -> None:
         self.shown.append(part.opened)
 
     def close(self, part: Part) -> None:
         self.shown.append("closed")
+
+    def rest(self, part: Part, text: str, cursor: int) -> None:
+        self.rested.append(cursor)
 
     def ask(self, moment: Moment) -> Asked | None:
         self.documents.append(moment.text)
@@ -97,6 +101,13 @@ async def test_the_first_question_and_the_one_after_a_move_are_known() -> None:
     assert [sample.first for sample in samples] == [True, False, False]
     assert [sample.moved for sample in samples] == [False, True, False]
     assert [sample.step for sample in samples] == [0, 2, 3]
+
+
+async def test_where_the_cursor_comes_to_rest_is_told_after_opening_and_after_a_move() -> None:
+    move = Step(0.0, AT, 0, "", AT + 1, AT + 1)
+    system = Answering("a", "b")
+    await typed(system, key(AT), move, key(AT + 1))
+    assert system.rested == [AT, AT + 1]
 
 
 async def test_the_document_grows_with_each_key() -> None:
