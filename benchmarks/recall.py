@@ -45,15 +45,18 @@ def main() -> None:
     parser.add_argument("--embedders", action="store_true")
     parser.add_argument("--past", type=int, default=400, help="past episodes of each package")
     parser.add_argument("--asks", type=int, default=60, help="questions of each package, at most")
+    parser.add_argument("--only", default="", help="embedders whose name contains this")
     parser.add_argument("--minilm", type=Path, help="folder of all-MiniLM-L6-v2")
     parser.add_argument("--out", type=Path, default=RESULT)
     arguments = parser.parse_args()
     if arguments.embedders:
-        name, found = "embedders", compare(arguments.past, arguments.asks, arguments.minilm)
+        name, found = "embedders", compare(arguments)
     else:
         name, found = "scale", measure(arguments.records)
     print(json.dumps(found, indent=2))
     written = json.loads(arguments.out.read_text()) if arguments.out.is_file() else {}
+    if arguments.only and name in written:
+        found = [r for r in written[name]["found"] if arguments.only not in r["embedder"]] + found
     command = " ".join(["benchmarks/recall.py", *sys.argv[1:]])
     written[name] = {"command": command, "machine": machine("cpu"), "found": found}
     arguments.out.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
@@ -62,9 +65,10 @@ def main() -> None:
 # ---------------------------------------------------------------------- embedders
 
 
-def compare(past: int, asks: int, minilm: Path | None) -> list[dict[str, Any]]:
+def compare(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """Return one row for each embedder."""
-    spaces = [episodes_again.workspace(p, past, asks) for p in episodes_again.DEVELOPMENT]
+    past = arguments.past
+    spaces = [episodes_again.workspace(p, past, arguments.asks) for p in episodes_again.DEVELOPMENT]
     fitting = [
         place.context
         for package in episodes_again.TUNING
@@ -72,7 +76,9 @@ def compare(past: int, asks: int, minilm: Path | None) -> list[dict[str, Any]]:
     ]
     base = find_model(Config(), Store.default()).folder
     rows = []
-    for candidate in embedders.candidates(fitting, base, minilm):
+    for candidate in embedders.candidates(fitting, base, arguments.minilm):
+        if arguments.only not in candidate.name:
+            continue
         start, texts, answers = time.process_time(), 0, []
         for space in spaces:
             before = candidate.embed([place.context for place in space.past])

@@ -23,7 +23,7 @@ from falcon_lsp.memory.embedder import HashedNgramEmbedder
 Vectors = NDArray[np.float32]
 Embed = Callable[[Sequence[str]], Vectors]
 
-HALF_CHARS = 12
+HALF_CHARS = 8
 TAIL_CHARS = 80
 BUCKETS = 1 << 14
 SVD_DIMENSION = 256

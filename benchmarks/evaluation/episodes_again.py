@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from falcon_lsp.memory.records import CONTEXT_CHARS
 
-TUNING = ("hatchling", "markdown-it-py", "httpcore2", "packaging")
+TUNING = ("pathspec", "markdown-it-py", "httpcore2", "packaging")
 DEVELOPMENT = ("chromadb", "huggingface-hub", "mpmath", "pygls", "websocket-client", "datasketch")
 """Packages that are neither in ``corpus-packages.txt`` nor in ``never-train.txt``."""
 

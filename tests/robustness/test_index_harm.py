@@ -17,6 +17,7 @@ import pytest
 
 from falcon_lsp.config import MemoryOptions
 from falcon_lsp.core.paths import Store
+from falcon_lsp.memory import collections_index
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.memory.long_term import LongTermMemory
 from falcon_lsp.memory.service import MemoryService
@@ -24,8 +25,8 @@ from memory_samples import episode_events
 
 WAYS = ("flip", "cut", "zero", "noise")
 CASES = 48
-RECORDS = 1200
-"""More than Chroma keeps before it writes a graph to disk."""
+RECORDS = 250
+STEP = 50
 WORKSPACE = "file:///workspace"
 
 
@@ -79,24 +80,27 @@ READER = textwrap.dedent("""
     import sys
     from pathlib import Path
     sys.path.insert(0, sys.argv[1])
-    from test_index_harm import RECORDS, ask, service_on
+    from test_index_harm import RECORDS, STEP, ask, service_on
 
     for folder in sys.argv[2:]:
         with service_on(Path(folder)) as service:
-            for number in range(0, RECORDS, 100):
+            for number in range(0, RECORDS, STEP):
                 ask(service, number)
                 service._request("tick")
                 assert service.wait_indexed(300)
-            right = all(ask(service, n)[0] == f"c{n}" for n in range(0, RECORDS, 100))
+            right = all(ask(service, n)[0] == f"c{n}" for n in range(0, RECORDS, STEP))
             print(service.status()["recall"]["records"], right, flush=True)
 """)
 
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory) -> Path:
+    """A store whose graph Chroma has written to disk: it does so after 1,000 changes otherwise."""
     folder = tmp_path_factory.mktemp("filled")
     fill(folder, RECORDS)
-    with service_on(folder) as service:
+    with pytest.MonkeyPatch.context() as patch, contextlib.ExitStack() as stack:
+        patch.setitem(collections_index._GRAPH, "sync_threshold", 100)
+        service = stack.enter_context(service_on(folder))
         assert service.status()["recall"]["records"] == RECORDS
         assert ask(service, 100)[0] == "c100"
     return folder

@@ -39,7 +39,7 @@ class HashedNgramEmbedder:
     The same on every platform up to rounding.
     """
 
-    def __init__(self, dimension: int = 256, half: int = 12) -> None:
+    def __init__(self, dimension: int = 256, half: int = 8) -> None:
         self.dimension = dimension
         self.id = f"hashed-ngrams-2-{dimension}-{half}"
         self._half = half

@@ -177,8 +177,8 @@ class LongTermMemory:
     ) -> list[Recalled]:
         """Return at most ``k`` successes and ``k`` failures like ``text``, most alike first.
 
-        ``exclude`` holds completion ids that must not come back: the episode that asks. What Chroma
-        raises, and `Damaged`, counts as a failure of the index.
+        ``exclude`` holds completion ids that must not come back: the episode that asks. Whatever is
+        raised counts as damage: nothing else keeps Chroma from reading its own files.
         """
         index = self._index
         if index is None:
@@ -187,7 +187,7 @@ class LongTermMemory:
             return index.query(text, workspace, language, k, exclude)
         except Exception as error:
             if index is self._index:
-                self.fail(error)
+                self.fail(Damaged(type(error).__name__))
             raise
 
     def count(self) -> int:
@@ -283,6 +283,7 @@ class LongTermMemory:
         self._seal = Seal(root)
         if not self._seal.holds():
             raise Damaged
+        self._seal.start()
         self._client = chromadb.PersistentClient(
             str(root), settings=Settings(anonymized_telemetry=False)
         )
@@ -293,10 +294,13 @@ class LongTermMemory:
 
     def _close_client(self) -> None:
         client, self._client = self._client, None
-        self._index = self._seal = None
+        seal, self._seal = self._seal, None
+        self._index = None
         self.reason = "being built"
         if client is not None:
             client.close()
+            if seal is not None:
+                seal.finish()
 
     def _sweep(self) -> bool:
         """Remove generations that do not count; True when none is left."""
