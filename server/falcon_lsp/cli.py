@@ -136,6 +136,7 @@ def _add_memory(verbs: argparse._SubParsersAction, common: argparse.ArgumentPars
     forget = actions.add_parser("forget", parents=[common], help="erase for good")
     what = forget.add_mutually_exclusive_group(required=True)
     what.add_argument("--id", help="one episode")
+    what.add_argument("--event", metavar="ID", help="the episode of one event, as exported")
     what.add_argument("--path", help="every episode of a file, named as `memory list` does")
     what.add_argument("--workspace", help="every episode of a workspace (folder URI)")
     what.add_argument("--day", help="every episode of a day, as YYYY-MM-DD (local time)")

@@ -31,6 +31,12 @@ from falcon_lsp.output import (
 RECALL_DEADLINE_MS = 60_000
 """Someone who asks by hand may wait for the index to be opened."""
 
+UNLEARN_SECONDS = 10.0
+"""How long to wait for a trainer to end."""
+
+UNFINISHED = "a trainer or an engine is still at work; what it holds goes when it ends"
+"""Said when not all that was learned could be dropped yet."""
+
 
 class UserError(Exception):
     """Something the user can mend; the message is all that they see."""
@@ -149,16 +155,22 @@ def memory_show(arguments: argparse.Namespace) -> int:
 
 def memory_forget(arguments: argparse.Namespace) -> int:
     """Erase episodes for good: ledger, index, and what was trained from them."""
+    from falcon_lsp.learning.forgetting import unlearn
+
     with _memory(arguments) as memory:
         gone = memory.forget(
             completion_ids=[arguments.id] if arguments.id else None,
+            event_id=arguments.event,
             path=arguments.path,
             workspace=arguments.workspace,
             day=_day(arguments.day) if arguments.day else None,
         )
-    dropped = _registry(arguments).drop_descendants(gone)
-    body = {"forgotten": len(gone), "adapters_dropped": list(dropped)}
+    with _ledger(arguments) as ledger:
+        dropped, done = unlearn(read_store(arguments), ledger, UNLEARN_SECONDS)
+    body = {"forgotten": len(gone), "adapters_dropped": list(dropped), "finished": done}
     show(arguments, body, key_values)
+    if not done:
+        print(UNFINISHED, file=sys.stderr)
     return 0
 
 

@@ -219,7 +219,9 @@ def test_forgetting_leaves_nothing_and_drops_what_learned_from_it(
     assert json.loads(falcon.out)["indexed"] == 3
     assert holding(filled.data, CANARY)
     assert falcon("memory", "forget", "--id", "cmp-2", "--json") == 0
-    assert json.loads(falcon.out) == {"forgotten": 1, "adapters_dropped": ["second"]}
+    assert json.loads(falcon.out) == {
+        "forgotten": 1, "adapters_dropped": ["second"], "finished": True,
+    }  # fmt: skip
     assert falcon("memory", "recall", CANARY) == 0
     assert holding(filled.data, CANARY) == []
     assert AdapterRegistry(filled.adapters).current() == "first"

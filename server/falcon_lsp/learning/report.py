@@ -13,12 +13,12 @@ from typing import Any
 from falcon_lsp.config import Config
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.paths import Busy, Store, locked, private_folder
+from falcon_lsp.learning.forgetting import drop_adapters, trainer_lock
 from falcon_lsp.learning.supervisor import LEAST_EPISODES, update_size
 from falcon_lsp.learning.update import UpdateReport
 from falcon_lsp.learning.worker import (
     BATCHES_PER_UPDATE,
     make_updater,
-    trainer_lock,
     work,
 )
 from falcon_lsp.memory.ledger import Ledger, LedgerUnavailable
@@ -91,6 +91,7 @@ def train_from_logs(
             updater = make_updater(store, config, registry)
             jobs = work(ledger, updater, LEAST_EPISODES, batch, listener, CancellationToken())
             updates = tuple(jobs)
+            drop_adapters(store, ledger)  # of what was forgotten while it trained
             progress("done", 1.0)
             return TrainingReport(updates, broken, ledger.pending(), registry.current())
     except Busy as error:

@@ -17,7 +17,6 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import psutil
@@ -27,6 +26,7 @@ from falcon_lsp.core.cancellation import CancellationToken, Cancelled
 from falcon_lsp.core.paths import Busy, Store, locked
 from falcon_lsp.core.types import new_id
 from falcon_lsp.learning.dataset import Reason
+from falcon_lsp.learning.forgetting import drop_adapters, trainer_lock
 from falcon_lsp.learning.supervisor import LEAST_EPISODES, update_size
 from falcon_lsp.learning.update import Emit, Updater, UpdateReport
 from falcon_lsp.memory.ledger import Job, Ledger, LedgerUnavailable
@@ -100,9 +100,11 @@ def serve(store: Store, config: Config, emit: Emit, token: CancellationToken) ->
         with locked(trainer_lock(store)), closing(Ledger(store.ledger)) as ledger:
             registry = AdapterRegistry(store.adapters)
             registry.clean_temporaries()
+            drop_adapters(store, ledger)  # of a trainer that was killed before it could
             if ledger.pending() >= batch:
                 updater = make_updater(store, config, registry)
                 for _ in work(ledger, updater, batch, batch * BATCHES_PER_UPDATE, emit, token):
+                    drop_adapters(store, ledger)  # what was forgotten while it trained
                     token.check()
     except Busy:
         emit({"event": "busy"})
@@ -126,11 +128,6 @@ def make_updater(store: Store, config: Config, registry: AdapterRegistry) -> Upd
     return Updater(
         registry, files, threads=config.learning.threads, keep=config.learning.keep_adapters
     )
-
-
-def trainer_lock(store: Store) -> Path:
-    """Return the lock that whoever trains in ``store`` holds: one at a time."""
-    return store.locks / "trainer.lock"
 
 
 def lower_priority() -> None:

@@ -6,6 +6,7 @@ Nothing here imports torch or chromadb: both are loaded later, on threads of the
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import threading
@@ -18,9 +19,10 @@ from falcon_lsp.config import Config, options
 from falcon_lsp.core.op_queue import OpQueue
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Snippet
+from falcon_lsp.learning import forgetting
 from falcon_lsp.learning.supervisor import TrainingSupervisor
 from falcon_lsp.memory.events import Event, Kind
-from falcon_lsp.memory.ledger import LedgerUnavailable
+from falcon_lsp.memory.ledger import Ledger, LedgerUnavailable
 from falcon_lsp.memory.policy import RecordingPolicy
 from falcon_lsp.memory.rejections import rejection_row
 from falcon_lsp.memory.service import MemoryService
@@ -35,6 +37,9 @@ FLUSH_SECONDS = 5.0
 
 READ_AT_START = tuple(leaf for leaf in options() if leaf.scope == "machine")
 """The model and the folders; all stand at the top of the tree."""
+
+RESTORED_EPISODES = 500
+"""So many of the latest episodes make short-term memory at the start."""
 
 Listener = Callable[[dict[str, Any]], None]
 
@@ -56,6 +61,7 @@ class Application:
         self._started: Config | None = None
         self._opened = threading.Event()
         self._stamp = -1
+        self._epoch = -1
         self._swaps = OpQueue("falcon-adapters", self._serve_current)
 
     def start(self, config: Config, progress: Progress) -> None:
@@ -67,7 +73,11 @@ class Application:
         self.store = Store.default(config.data_dir, config.cache_dir)
         rejections = self.short_term.rejections if config.learning.instant else None
         self.memory = MemoryService(
-            self.store, config.memory, rejections=rejections, server=config.memory_server
+            self.store,
+            config.memory,
+            rejections=rejections,
+            server=config.memory_server,
+            forgotten=self._follow_forgetting,
         )
         self.adapters = AdapterRegistry(self.store.adapters)
         self.supervisor = TrainingSupervisor(
@@ -171,8 +181,31 @@ class Application:
     def _open_memory(self) -> None:
         assert self.memory is not None  # noqa: S101 - set by `start` before this is submitted
         self.memory.open()
-        if self.config.learning.instant:
-            self.short_term.restore(self.memory.recent_episodes(limit=500))
+        self._restore_short_term()
+
+    def _restore_short_term(self) -> None:
+        if self.config.learning.instant and self.memory is not None:
+            self.short_term.restore(self.memory.recent_episodes(limit=RESTORED_EPISODES))
+
+    def _follow_forgetting(self, ledger: Ledger) -> None:
+        """Let go of what any process has forgotten: what we hold in memory, what was learned.
+
+        At the start adapters are looked at where nothing is due: a trainer may have been killed
+        after it published one.
+        """
+        before, self._epoch = self._epoch, ledger.cursor("forgotten")
+        if before == -1:
+            with contextlib.suppress(AdapterRefused, OSError):
+                forgetting.drop_adapters(self.store, ledger)
+        elif before != self._epoch:
+            self.short_term.clear()
+            self._restore_short_term()
+            self._tell({"event": "forgotten"})
+        if forgetting.is_due(ledger):
+            if self.supervisor is not None:
+                self.supervisor.halt()  # what it learns from may be what was forgotten
+            forgetting.unlearn(self.store, ledger)
+            self.follow_adapters()
 
     def _record(self, events: tuple[Event, ...]) -> bool:
         self._opened.wait()

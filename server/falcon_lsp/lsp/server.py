@@ -135,6 +135,8 @@ def training_listener(server: Falcon) -> Callable[[dict[str, Any]], None]:
         if what == "served":
             server.session.completion.reset()
             loop.call_soon_threadsafe(server.session.anticipation.renew)
+        elif what == "forgotten":
+            loop.call_soon_threadsafe(server.session.forget)
         elif what == "phase":
             report(event["phase"], TRAINING_SHARES.get(event["phase"], 0.0))
         elif what in {"done", "error", "failed", "paused", "cancelled"}:

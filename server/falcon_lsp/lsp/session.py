@@ -172,6 +172,13 @@ class Session:
         if not self.generations and time.monotonic() - self.last_edit > SWAP_AFTER_QUIET:
             self.app.follow_adapters()
 
+    def forget(self) -> None:
+        """Let go of what was prepared, offered and held back: some of it may be forgotten now."""
+        self.generations.cancel_all()
+        self.completion.reset()
+        self.anticipation.renew()
+        self.drafts.clear()
+
     def flush(self) -> None:
         """Write down what is still open before the connection ends."""
         for handle in self._checks.values():

@@ -37,6 +37,10 @@ class Drafts:
                 passed += [*self._held.pop(event.completion_id, ()), event]
         return passed
 
+    def clear(self) -> None:
+        """Drop everything that is held back."""
+        self._held.clear()
+
     def _hold(self, event: Event) -> None:
         self._held.setdefault(event.completion_id, []).append(event)
         while len(self._held) > MOST_DRAFTS:

@@ -278,8 +278,7 @@ class Ledger:
         """Erase whole episodes that match all that is given; returns their completion ids.
 
         A ``path`` matches its own suggestions and those whose prompt quoted it; a ``day`` is one of
-        local time. On return no byte of the content is left in any file of the ledger: the rows
-        are overwritten, the file is rewritten, the write-ahead log and damaged copies are removed.
+        local time. On return no byte of the content is left in any file of the ledger (`scrub`).
         The cursor ``forgotten`` counts episodes, so that what was derived from them can be dropped.
         """
         wanted = forgetting.wanted(completion_ids, event_id, path, workspace, day)
@@ -292,9 +291,20 @@ class Ledger:
                 "ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
                 (len(gone),),
             )
-        with self._lock, clear_errors(self.path):
-            self._file.scrub()
+        self.scrub()
         return gone
+
+    def scrub(self) -> None:
+        """Let no file of the ledger hold what was erased; cheap when that has been done.
+
+        The file is rewritten, the write-ahead log and damaged copies are removed. `forget` does
+        this last; after a kill in between, whoever calls this next.
+        """
+        epoch = self.cursor("forgotten")
+        if self.cursor("scrubbed") != epoch:
+            with self._lock, clear_errors(self.path):
+                self._file.scrub()
+            self.set_cursor("scrubbed", epoch)
 
     def forgotten_ids(self) -> set[str]:
         """Return the completion ids of all episodes that were forgotten."""

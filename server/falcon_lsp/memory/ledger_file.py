@@ -120,8 +120,9 @@ class LedgerFile:
         self.db.execute("VACUUM")
         if self.db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
             raise LedgerUnavailable(f"{self.path}: {_ADVICE['SQLITE_BUSY']}")
-        for copy in self.path.parent.glob(f"{self.path.stem}.damaged-*"):
-            copy.unlink(missing_ok=True)
+        for pattern in ("damaged-*", "salvaging*"):
+            for copy in self.path.parent.glob(f"{self.path.stem}.{pattern}"):
+                copy.unlink(missing_ok=True)
 
 
 def _name(error: sqlite3.Error) -> str:

@@ -49,6 +49,8 @@ class MemoryService:
 
     A second service on the same store records as well, and recalls through the first. ``server`` is
     the URL of a Chroma server that holds long-term memory; empty: it lies in ``store``.
+    ``forgotten`` is called on a thread of ours when it opens and once a second: there the owner
+    drops, cheaply when nothing is new, what was made of episodes that any process has forgotten.
     """
 
     def __init__(
@@ -58,10 +60,12 @@ class MemoryService:
         embedder: Embedder | None = None,
         rejections: Rejections | None = None,
         server: str = "",
+        forgotten: Callable[[Ledger], None] = lambda _ledger: None,
     ) -> None:
         self.policy = RecordingPolicy(options)
         self._store = store
         self._long_term = _index_of(store, options, embedder, server)
+        self._forgotten = forgotten
         self._ledger: Ledger | None = None
         self._indexer: Indexer | None = None
         self._trouble = ""
@@ -322,6 +326,7 @@ class MemoryService:
         """Take over what was declined, forgotten or forgiven, here or by other processes."""
         with self._following:
             self._read(self._rejections.catch_up, None)
+            self._read(self._forgotten, None)
 
     def _read(self, question: Callable[[Ledger], T], default: T) -> T:
         with self._lock:

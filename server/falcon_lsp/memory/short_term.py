@@ -102,6 +102,12 @@ class ShortTermMemory:
                 _remember(self._workspace(episode.workspace), episode)
                 self.rejections.take(episode)
 
+    def clear(self) -> None:
+        """Forget edits, episodes and findings; what the ledger still holds can be restored."""
+        with self._lock:
+            self._workspaces.clear()
+            self._findings.clear()
+
     def diagnosed(self, uri: str, source: str, findings: Sequence[Diagnostic]) -> None:
         """Replace what ``source`` (our own check, or the editor) says about a document."""
         with self._lock:

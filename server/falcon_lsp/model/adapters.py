@@ -28,6 +28,7 @@ from falcon_lsp.core.paths import (
     sha256_file,
 )
 from falcon_lsp.core.types import new_id
+from falcon_lsp.model.lineage import Kin, Lineage, ancestors
 from falcon_lsp.model.verification import (
     MANIFEST,
     WEIGHTS,
@@ -118,6 +119,7 @@ class AdapterRegistry:
         self.folder = folder
         self.notice = ""
         self._base = base
+        self._lineage = Lineage(folder)
 
     def new_temporary(self) -> Path:
         """Create a folder to save a version in; `publish` renames it."""
@@ -146,6 +148,10 @@ class AdapterRegistry:
                 self._point_to(manifest.id)
         logger.info("published adapter %s as %s", manifest.id, manifest.status)
         return manifest
+
+    def names(self) -> Sequence[str]:
+        """Return the ids of all versions on disk, readable or not."""
+        return [folder.name for folder in self._folders()]
 
     def list(self) -> Sequence[AdapterManifest]:
         """Return the manifests of all readable versions, oldest first."""
@@ -227,28 +233,44 @@ class AdapterRegistry:
             if now != BASE:
                 spared.add(self.show(now).parent)
             gone = [version for version in versions if version not in spared]
+            kin = self._kin()
             for version in gone:
+                self._lineage.remember(version, *kin[version])
                 self._remove(version)
+            self._tidy_lineage()
         return gone
 
     def drop_descendants(self, completion_ids: Collection[str]) -> Sequence[str]:
         """Delete every version that learned from one of these episodes, or comes from such a one.
 
-        Serves the nearest ancestor that is left; returns the ids that went.
+        A version whose descent cannot be told (its manifest, or that of a parent, cannot be read)
+        goes as well: nothing shows that it is free of them. Serves the nearest ancestor that is
+        left; returns the ids that went.
         """
-        forgotten = set(completion_ids)
+        forgotten = frozenset(completion_ids)
+        if not forgotten or not self.folder.is_dir():
+            return []
         with self._writing():
-            now, gone = self.current(), dict[str, str]()
-            for manifest in self.list():
-                if manifest.parent in gone or forgotten & set(manifest.completion_ids):
-                    gone[manifest.id] = manifest.parent
-            while now in gone:
-                now = gone[now]
+            kin, now = self._kin(), self.current()
+            gone = [f.name for f in self._folders() if _is_tainted(f.name, kin, forgotten)]
             if gone:
-                self._point_to(now)
+                alive = self.names()
+                clean = (v for v in ancestors(now, kin, BASE) if v not in gone and v in alive)
+                self._point_to(next(clean, BASE))
             for version in gone:
                 self._remove(version)
-        return list(gone)
+            self._tidy_lineage()
+        return gone
+
+    def _kin(self) -> dict[str, Kin]:
+        """Return what is known of the descent of every version, alive or pruned."""
+        alive = {m.id: (m.parent, frozenset(m.completion_ids)) for m in self.list()}
+        return self._lineage.gone() | alive
+
+    def _tidy_lineage(self) -> None:
+        kin = self._kin()
+        needed = {each for name in self.names() for each in ancestors(name, kin, BASE)}
+        self._lineage.keep(needed - set(self.names()))
 
     def stamp(self) -> int:
         """Return a number that changes when another version becomes current; cheap to ask."""
@@ -313,3 +335,10 @@ class AdapterRegistry:
                 if manifest.status == PROMOTED:
                     return self.verify(manifest.id, base_sha256).id
         return BASE
+
+
+def _is_tainted(version: str, kin: Mapping[str, Kin], forgotten: frozenset[str]) -> bool:
+    """Whether a version, or one that it comes from, learned from ``forgotten`` or is unknown."""
+    return any(
+        each not in kin or kin[each][1] & forgotten for each in ancestors(version, kin, BASE)
+    )

@@ -12,6 +12,7 @@ import logging
 import shutil
 import tempfile
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from falcon_lsp.core.paths import (
@@ -36,6 +37,7 @@ KEPT = 3
 """Files that stay: the base, the adapter in use, and the one before it."""
 
 _UNFINISHED = ".tmp-"
+_NO_ADAPTER = "base"
 ABANDONED = 3600.0
 """Seconds after which an unfinished file belongs to nobody any more."""
 
@@ -43,7 +45,7 @@ ABANDONED = 3600.0
 class QuantisedCache:
     """One model's quantised weights with different adapters; safe to use from several processes.
 
-    A file's name holds what it was made of and the start of its own SHA-256.
+    A file's name holds what it was made of, the adapter's id, and the start of its own SHA-256.
     """
 
     def __init__(self, folder: Path, files: ModelFiles) -> None:
@@ -95,7 +97,10 @@ class QuantisedCache:
                 adapter=str(adapter) if adapter else "",
             )  # fmt: skip
             fsync_file(made)
-            file = self._folder / f"{key}-{sha256_file(made)[:16]}.safetensors"
+            owner = adapter.name if adapter else _NO_ADAPTER
+            file = self._folder / f"{key}-{owner}-{sha256_file(made)[:16]}.safetensors"
+            if adapter and not adapter.is_dir():
+                raise EngineError("The adapter was dropped while it was being prepared.")
             made.replace(file)
         fsync_folder(self._folder)
         logger.info("quantised into %s in %.1f s", file.name, time.perf_counter() - started)
@@ -114,3 +119,27 @@ class QuantisedCache:
             for left in self._folder.glob(f"{_UNFINISHED}*"):
                 if time.time() - left.stat().st_mtime > ABANDONED:
                     shutil.rmtree(left)
+
+
+def drop_merged(folder: Path, adapters: Collection[str]) -> bool:
+    """Delete weights that hold any adapter but ``adapters``; those of the base alone stay.
+
+    False when some could not be deleted yet: they are being made, or Windows holds them open.
+    """
+    if not folder.is_dir():
+        return True
+    try:
+        with locked(folder / ".lock"):
+            for left in folder.glob(f"{_UNFINISHED}*"):
+                shutil.rmtree(left, ignore_errors=True)
+            for file in folder.glob("*.safetensors"):
+                if _owner(file) not in {_NO_ADAPTER, *adapters}:
+                    file.unlink()
+    except (Busy, OSError):
+        return False
+    return True
+
+
+def _owner(file: Path) -> str:
+    """Return the id of the adapter in a file's name; empty where there is none."""
+    return file.stem.partition("-")[2].rpartition("-")[0]

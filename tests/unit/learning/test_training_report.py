@@ -13,7 +13,7 @@ from episodes_factory import episode, events_of
 from falcon_lsp.config import Config, from_client_options
 from falcon_lsp.core.paths import Store, locked
 from falcon_lsp.core.types import Outcome
-from falcon_lsp.learning import worker
+from falcon_lsp.learning.forgetting import trainer_lock
 from falcon_lsp.learning.report import TrainingError, train_from_logs
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import AdapterRegistry
@@ -123,5 +123,5 @@ def test_a_running_trainer_is_one_sentence(store, config) -> None:
     def refuse(*_: Any) -> None:
         raise AssertionError("nothing was to be done")
 
-    with locked(worker.trainer_lock(store)), pytest.raises(TrainingError, match="running already"):
+    with locked(trainer_lock(store)), pytest.raises(TrainingError, match="running already"):
         train_from_logs(store, config, None, refuse)

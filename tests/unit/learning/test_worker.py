@@ -17,6 +17,7 @@ from falcon_lsp.config import Config, from_client_options
 from falcon_lsp.core.cancellation import CancellationToken, Cancelled
 from falcon_lsp.core.paths import Store, locked
 from falcon_lsp.learning import worker
+from falcon_lsp.learning.forgetting import trainer_lock
 from falcon_lsp.learning.update import UpdateReport
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.memory.ledger import MAX_TRIES, Ledger
@@ -137,7 +138,7 @@ def test_one_trainer_at_a_time(store, ledger, monkeypatch) -> None:
     updater = StandIn()
     monkeypatch.setattr(worker, "make_updater", lambda *_: updater)
     heard: list[dict[str, Any]] = []
-    with locked(worker.trainer_lock(store)):
+    with locked(trainer_lock(store)):
         assert worker.serve(store, settings(), heard.append, CancellationToken()) == 0
     assert heard[0] == {"event": "busy"}
     assert updater.batches == []
