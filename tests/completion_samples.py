@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from falcon_lsp.core.cancellation import CancellationToken, DeadlineExceeded
-from falcon_lsp.core.types import CompletionRequest, Prompt, Snippet
+from falcon_lsp.core.types import CompletionRequest, Lately, Prompt, Snippet
 from falcon_lsp.model.drafts import NO_SOURCES, Sources
 from falcon_lsp.model.engine import Generation, GenerationParams
 
@@ -129,5 +129,5 @@ class StubMemory:
     def recent_edits(self, workspace: str, limit: int) -> Sequence[Snippet]:
         return self.edits.get(workspace, ())[:limit]
 
-    def acceptance(self, workspace: str) -> float:
-        return self.rate
+    def lately(self, workspace: str, path: str, uri: str, line: int) -> Lately:
+        return Lately(acceptance=self.rate)

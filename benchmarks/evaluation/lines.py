@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from evaluation.places import File, Place
-from falcon_lsp.completion import context, policy, postprocess, syntax
+from falcon_lsp.completion import context, features, policy, postprocess, syntax
+from falcon_lsp.completion.belief import Belief
 from falcon_lsp.completion.candidates import (
     Candidate,
     Rejection,
@@ -24,7 +25,7 @@ from falcon_lsp.completion.candidates import (
 from falcon_lsp.completion.prompt import build_prompt, prefix_window
 from falcon_lsp.config import Config, ContextOptions
 from falcon_lsp.core.text import import_lines
-from falcon_lsp.core.types import CompletionRequest, Prompt, Snippet
+from falcon_lsp.core.types import CompletionRequest, Lately, Prompt, Snippet
 from falcon_lsp.model.engine import Generation
 
 OPTIONS = Config()
@@ -115,8 +116,8 @@ def other_texts(file: File, project: Sequence[File]) -> list[str]:
 
 
 def _decide(candidate: Candidate, request: CompletionRequest) -> policy.Decision:
-    given = policy.features(request, policy.TYPICAL_ACCEPTANCE, candidate)
-    return policy.decide(given, OPTIONS.completion)
+    given = features.vector(request, Lately(), candidate)
+    return policy.decide(given, Belief.fresh(), OPTIONS.completion)
 
 
 def _best(candidates: Sequence[Candidate], request: CompletionRequest) -> Candidate | None:

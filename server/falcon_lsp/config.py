@@ -51,6 +51,11 @@ class CompletionOptions:
     threshold: float = option(
         0.25, "Show nothing below this estimated chance of being accepted.", low=0.0, high=1.0
     )
+    aggressiveness: str = option(
+        "balanced", "How readily to suggest: `balanced` goes by the threshold, `eager` by half of "
+        "it, `quiet` by 1.6 times as much.",
+        choices=("eager", "balanced", "quiet"),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from falcon_lsp.completion import policy, postprocess
+from falcon_lsp.completion import features, policy, postprocess
 from falcon_lsp.completion.ahead import next_line
+from falcon_lsp.completion.belief import Belief
 from falcon_lsp.completion.blocks import block_ended
 from falcon_lsp.completion.cache import SuggestionCache
 from falcon_lsp.completion.candidates import (
@@ -25,7 +26,7 @@ from falcon_lsp.completion.sources import LongTerm, OpenDocuments, ShortTerm
 from falcon_lsp.completion.syntax import open_block
 from falcon_lsp.config import Config
 from falcon_lsp.core.cancellation import CancellationToken, Cancelled, DeadlineExceeded
-from falcon_lsp.core.types import CompletionRequest, Prompt, Suggestion, new_id
+from falcon_lsp.core.types import CompletionRequest, Lately, Prompt, Suggestion, new_id
 from falcon_lsp.model.drafts import Sources
 from falcon_lsp.model.engine import Engine, EngineError, GenerationParams
 
@@ -70,11 +71,13 @@ class CompletionService:
         config: Callable[[], Config],
         open_documents: OpenDocuments,
         draw: Callable[[], float] = random.random,
+        believed: policy.Believed = Belief.fresh,
     ) -> None:
         self._engine = engine
         self._short_term = short_term
         self._config = config
         self._draw = draw
+        self._believed = believed
         self._prompter = Prompter(memory, short_term, open_documents)
         self._cache = SuggestionCache()
         self.counts: Counter[str] = Counter()
@@ -131,7 +134,7 @@ class CompletionService:
             _stop_if_cancelled(token)
         except Cancelled:
             return Answer.nothing("cancelled", laps.ms)
-        suggestions = self._choose(request, prompt, config, refined)
+        suggestions = self._choose(request, prompt, config, refined, laps.total_s)
         if not suggestions:
             return Answer.nothing(_reason(refined), laps.ms)
         self._cache.add(request, suggestions, ahead=ahead)
@@ -164,8 +167,12 @@ class CompletionService:
 
     def _worth_asking(self, request: CompletionRequest, config: Config) -> bool:
         """Whether a suggestion without any doubt would have a chance to be shown."""
-        acceptance = self._short_term.acceptance(request.workspace)
-        return policy.decide(policy.features(request, acceptance), config.completion).propensity > 0
+        given = features.vector(request, self._lately(request))
+        return policy.decide(given, self._believed(), config.completion).propensity > 0
+
+    def _lately(self, request: CompletionRequest) -> Lately:
+        line = request.text.count("\n", 0, request.offset)
+        return self._short_term.lately(request.workspace, request.path, request.uri, line)
 
     def _sample(
         self,
@@ -272,38 +279,28 @@ class CompletionService:
         prompt: Prompt,
         config: Config,
         refined: Sequence[Candidate | Rejection],
+        waited_s: float,
     ) -> tuple[Suggestion, ...]:
         """Ask the policy about each text once, and put the best first.
 
         Where the model has seen all, they are ranked by weight, else by the chance to be taken.
         """
-        acceptance, draw = self._short_term.acceptance(request.workspace), self._draw()
+        lately, draw, belief = self._lately(request), self._draw(), self._believed()
         candidates: dict[str, Candidate] = {}
         for candidate in refined:
             if isinstance(candidate, Candidate):
                 candidates.setdefault(candidate.text, candidate)
-        judged = [
-            (
-                policy.decide(policy.features(request, acceptance, each), config.completion, draw),
-                each,
-            )
-            for each in candidates.values()
-        ]
-        weights = {
-            each.text: each.weight for each in candidates.values() if each.weight is not None
-        }
-
-        def rank(pair: tuple[policy.Decision, Candidate]) -> float:
-            decision, candidate = pair
-            seen = len(weights) == len(candidates)
-            return weights[candidate.text] if seen else decision.probability
-
-        judged.sort(key=rank, reverse=True)
-        return tuple(
-            _suggestion(request, prompt, candidate, decision)
-            for decision, candidate in judged
-            if decision.show
-        )
+        seen = all(each.weight is not None for each in candidates.values())
+        judged: list[tuple[float, Suggestion]] = []
+        for each in candidates.values():
+            given = features.vector(request, lately, each, waited_s)
+            decision = policy.decide(given, belief, config.completion, draw)
+            if decision.show:
+                rank = each.weight if seen and each.weight is not None else decision.probability
+                made = _suggestion(request, prompt, each, decision.propensity, given)
+                judged.append((rank, made))
+        judged.sort(key=lambda pair: pair[0], reverse=True)
+        return tuple(suggestion for _, suggestion in judged)
 
 
 class _Laps:
@@ -317,6 +314,11 @@ class _Laps:
         now = time.perf_counter()
         self.ms[name] = (now - self._last) * 1000
         self._last = now
+
+    @property
+    def total_s(self) -> float:
+        """The seconds of all laps."""
+        return sum(self.ms.values()) / 1000
 
 
 def _stop_if_cancelled(token: CancellationToken) -> None:
@@ -332,7 +334,11 @@ def _reason(refined: Sequence[Candidate | Rejection]) -> str:
 
 
 def _suggestion(
-    request: CompletionRequest, prompt: Prompt, candidate: Candidate, decision: policy.Decision
+    request: CompletionRequest,
+    prompt: Prompt,
+    candidate: Candidate,
+    propensity: float,
+    given: features.Vector,
 ) -> Suggestion:
     """Offer a candidate under a new id.
 
@@ -349,7 +355,9 @@ def _suggestion(
         adapter_id=candidate.adapter_id,
         token_ids=candidate.token_ids,
         logprobs=candidate.logprobs,
-        propensity=decision.propensity,
+        propensity=propensity,
+        features=given,
+        features_version=features.VERSION,
         healed_chars=candidate.healed_chars,
         line=request.text.count("\n", 0, request.offset),
     )

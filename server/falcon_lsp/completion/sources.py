@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from falcon_lsp.core.types import Snippet
+from falcon_lsp.core.types import Lately, Snippet
 
 
 class OpenDocument(NamedTuple):
@@ -45,5 +45,5 @@ class ShortTerm(Protocol):
     def recent_edits(self, workspace: str, limit: int) -> Sequence[Snippet]:
         """Return what was edited lately, the latest first."""
 
-    def acceptance(self, workspace: str) -> float:
-        """Return the share of recent suggestions that were taken, 0 to 1."""
+    def lately(self, workspace: str, path: str, uri: str, line: int) -> Lately:
+        """Return what happened just before, where a suggestion is wanted now."""

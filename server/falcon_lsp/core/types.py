@@ -86,6 +86,24 @@ class CompletionRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Lately:
+    """What happened just before a request, where it is made; the defaults: nothing is known.
+
+    ``acceptance`` is the share of the workspace's recent suggestions that were taken; ``here`` and
+    ``around`` say how the last ones in the document and in the workspace ended, from -1 (declined)
+    to 1 (taken). ``pause_s`` is the time since the last edit, ``pace`` the characters typed per
+    second lately, ``errors`` the findings of severity 1 near the cursor.
+    """
+
+    acceptance: float = 0.3
+    here: float = 0.0
+    around: float = 0.0
+    pause_s: float = 0.0
+    pace: float = 0.0
+    errors: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Suggestion:
     """A text offered at a place, with all that learning needs to know of how it came about.
 
@@ -93,7 +111,8 @@ class Suggestion:
     adapter named by ``adapter_id``); both are empty for text that no model sampled.
     ``healed_chars`` is the generation's: the first tokens spell that many characters before the
     cursor again. ``line`` is the document's line of ``offset``, counted from 0 (-1: not known).
-    ``propensity`` is the probability with which the policy showed it.
+    ``propensity`` is the probability with which the policy showed it, ``features`` the numbers that
+    it went by, as version ``features_version`` of `completion.features` defines them (0: none).
     """
 
     completion_id: str
@@ -108,6 +127,8 @@ class Suggestion:
     healed_chars: int = 0
     line: int = -1
     propensity: float = 1.0
+    features: tuple[float, ...] = ()
+    features_version: int = 0
 
 
 @dataclass(frozen=True, slots=True)

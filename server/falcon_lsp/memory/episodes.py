@@ -58,6 +58,7 @@ def _begin(event: Event) -> Episode:
     snippets = tuple(Snippet(**snippet) for snippet in prompt.pop("snippets", ()))
     payload["token_ids"] = tuple(payload.get("token_ids", ()))
     payload["logprobs"] = tuple(payload.get("logprobs", ()))
+    payload["features"] = tuple(payload.get("features", ()))
     suggestion = Suggestion(
         completion_id=event.completion_id, prompt=Prompt(**prompt, snippets=snippets), **payload
     )

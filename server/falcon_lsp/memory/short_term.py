@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from falcon_lsp.core.text import TextSnapshot
-from falcon_lsp.core.types import Diagnostic, Snippet, TextEdit
+from falcon_lsp.core.types import Diagnostic, Lately, Outcome, Snippet, TextEdit
 from falcon_lsp.memory.episodes import Episode, fold
 from falcon_lsp.memory.events import Event, Kind
 from falcon_lsp.memory.rejections import Rejections
@@ -32,6 +32,11 @@ RATE_WINDOW = 32
 USUAL_RATE = 0.3
 """What is assumed while nothing is known, with the weight of `USUAL_WEIGHT` suggestions."""
 USUAL_WEIGHT = 4
+TREND_WINDOW = 4
+"""How many of the last verdicts make a trend; each counts half as much as the one after it."""
+PACE_SECONDS = 5.0
+NEAR_LINES = 3
+_VERDICTS = {Outcome.REJECTED: -1.0, Outcome.UNDONE: -1.0, Outcome.IGNORED: -0.3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ class Edit(Snippet):
 class _Workspace:
     edits: deque[Edit] = field(default_factory=lambda: deque(maxlen=MAX_EDITS))
     episodes: OrderedDict[str, Episode] = field(default_factory=OrderedDict)
+    strokes: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=MAX_EDITS))
 
 
 class ShortTermMemory:
@@ -77,7 +83,9 @@ class ShortTermMemory:
         """Remember a change; typing on where the last edit ended is the same edit."""
         text = before.text
         with self._lock:
-            recent = self._workspace(workspace).edits
+            found = self._workspace(workspace)
+            recent = found.edits
+            found.strokes.append((now, sum(len(edit.new_text) for edit in edits)))
             for edit in edits:
                 removed = text[edit.start : edit.end]
                 text = text[: edit.start] + edit.new_text + text[edit.end :]
@@ -150,17 +158,51 @@ class ShortTermMemory:
         """
         with self._lock:
             found = self._workspaces.get(workspace)
-            outcomes = [episode.outcome for episode in found.episodes.values()] if found else []
-        known = [outcome for outcome in outcomes if outcome is not None and outcome.final]
-        known = known[-RATE_WINDOW:]
-        taken = sum(outcome.positive for outcome in known)
-        return (taken + USUAL_RATE * USUAL_WEIGHT) / (len(known) + USUAL_WEIGHT)
+            return share_taken(_final(found.episodes.values())) if found else USUAL_RATE
+
+    def lately(self, workspace: str, path: str, uri: str, line: int) -> Lately:
+        """Return what happened just before, for the quiet policy."""
+        now = self._clock()
+        errors = [d for d in self.diagnostics_near(uri, line, NEAR_LINES) if d.severity == 1]
+        with self._lock:
+            found = self._workspaces.get(workspace)
+            if found is None:
+                return Lately(errors=len(errors))
+            everywhere = _final(found.episodes.values())
+            here = _final(each for each in found.episodes.values() if each.path == path)
+            strokes = list(found.strokes)
+        typed = sum(count for at, count in strokes if now - at <= PACE_SECONDS)
+        return Lately(
+            acceptance=share_taken(everywhere),
+            here=trend(here),
+            around=trend(everywhere),
+            pause_s=max(0.0, now - strokes[-1][0]) if strokes else 0.0,
+            pace=typed / PACE_SECONDS,
+            errors=len(errors),
+        )
 
     def _workspace(self, name: str) -> _Workspace:
         workspace = self._workspaces.setdefault(name, _Workspace())
         self._workspaces.move_to_end(name)
         _shorten(self._workspaces, MAX_WORKSPACES)
         return workspace
+
+
+def share_taken(outcomes: Sequence[Outcome]) -> float:
+    """Return the share of the last final outcomes, oldest first, that took something, 0 to 1."""
+    known = outcomes[-RATE_WINDOW:]
+    taken = sum(outcome.positive for outcome in known)
+    return (taken + USUAL_RATE * USUAL_WEIGHT) / (len(known) + USUAL_WEIGHT)
+
+
+def trend(outcomes: Sequence[Outcome]) -> float:
+    """Return how the last final outcomes (oldest first) went, -1 to 1; 0 where there is none."""
+    last = reversed(outcomes[-TREND_WINDOW:])
+    return sum(_VERDICTS.get(what, 1.0) / 2 ** (age + 1) for age, what in enumerate(last))
+
+
+def _final(episodes: Iterable[Episode]) -> list[Outcome]:
+    return [e.outcome for e in episodes if e.outcome is not None and e.outcome.final]
 
 
 def _lines_around(text: str, start: int, end: int) -> str:

@@ -1,0 +1,102 @@
+"""What the chance of a suggestion is estimated from: numbers that cost nothing, and no text.
+
+They are recorded with each suggestion, so their meaning never changes: another list is another
+`VERSION`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Final
+
+from falcon_lsp.completion.candidates import MIN_MATCH, Candidate
+from falcon_lsp.core.types import CompletionRequest, Lately
+
+VERSION: Final = 1
+
+CLASSES: Final = ("word", "dot", "opener", "operator", "closer", "start")
+"""Kinds of characters before the cursor; a blank behind code is none of them."""
+
+NAMES: Final = (
+    "one", *(f"after {kind}" for kind in CLASSES), "inside word", "code behind", "invoked",
+    "doubt", "first doubt", "worst doubt", "total doubt", "unseen",
+    "copied", "matched", "length", "lines", "new line", "cut",
+    "acceptance", "here", "around", "pause", "pace", "errors", "waited",
+)  # fmt: skip
+"""One name per number of a vector, in order."""
+
+DIGITS: Final = 4
+"""What is recorded is what was decided by, to the last digit."""
+
+Vector = tuple[float, ...]
+
+_SURE: Final = Candidate("x" * 16, "model", logprobs=(0.0,))
+"""The best that could come: a line that the model has no doubt about."""
+
+_KINDS: Final = {".": "dot", ")": "closer", "]": "closer", "}": "closer", ";": "closer",
+                 "(": "opener", "[": "opener", "{": "opener"}  # fmt: skip
+
+
+def vector(
+    request: CompletionRequest,
+    lately: Lately,
+    candidate: Candidate | None = None,
+    waited_s: float = 0.0,
+) -> Vector:
+    """Return the numbers of a request and a candidate, in the order of `NAMES`.
+
+    Without a candidate they are those of the best that could come. ``waited_s`` is how long it
+    took to find it, recall and all.
+    """
+    text = candidate or _SURE
+    found = (*_place(request), *_text(text), *_moment(lately), min(waited_s, 2.0))
+    return tuple(round(float(number), DIGITS) for number in found)
+
+
+def character_class(line: str) -> str:
+    """Return what kind of character ends ``line``, the text before the cursor on its line."""
+    if not line.strip():
+        return "start"
+    last = line[-1]
+    if last.isalnum() or last == "_":
+        return "word"
+    return "space" if last.isspace() else _KINDS.get(last, "operator")
+
+
+def _place(request: CompletionRequest) -> Vector:
+    text, offset = request.text, request.offset
+    before = character_class(text[text.rfind("\n", 0, offset) + 1 : offset])
+    end = text.find("\n", offset)
+    behind = text[offset : len(text) if end < 0 else end]
+    inside = behind[:1].isalnum() or behind[:1] == "_"
+    code = any(character.isalnum() for character in behind)
+    return (1.0, *(float(before == kind) for kind in CLASSES), inside, code, request.invoked)
+
+
+def _text(candidate: Candidate) -> Vector:
+    """Return what is known of a candidate; a text that no model has seen is in no doubt."""
+    doubts = [-each for each in candidate.logprobs or candidate.scored] or [0.0]
+    seen = candidate.mean_logprob is not None
+    text = candidate.text
+    return (
+        *_doubts(doubts), not seen,
+        candidate.source == "copy", min(max(candidate.matched - MIN_MATCH, 0), 64) / 64,
+        math.log1p(min(len(text), 1000)) / 4, "\n" in text.strip("\n"),
+        text.startswith(("\n", "\r")), candidate.finish == "deadline",
+    )  # fmt: skip
+
+
+def _doubts(doubts: Sequence[float]) -> Vector:
+    """Return mean, first, largest and total of the tokens' doubts (nats), each bounded."""
+    mean = sum(doubts) / len(doubts)
+    total = math.log1p(min(sum(doubts), 100.0))
+    return min(mean, 3.0), min(doubts[0], 4.0) / 2, min(max(doubts), 8.0) / 4, total
+
+
+def _moment(lately: Lately) -> Vector:
+    return (
+        lately.acceptance - 0.3, lately.here, lately.around,
+        math.log1p(min(lately.pause_s, 60.0)) / 2, min(lately.pace, 20.0) / 10,
+        min(lately.errors, 3) / 3,
+    )  # fmt: skip
