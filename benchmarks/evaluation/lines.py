@@ -14,7 +14,7 @@ from difflib import SequenceMatcher
 
 from evaluation.places import File, Place
 from falcon_lsp.completion import context, features, policy, postprocess, syntax
-from falcon_lsp.completion.belief import Belief
+from falcon_lsp.completion.belief import usual
 from falcon_lsp.completion.candidates import (
     Candidate,
     Rejection,
@@ -117,7 +117,7 @@ def other_texts(file: File, project: Sequence[File]) -> list[str]:
 
 def _decide(candidate: Candidate, request: CompletionRequest) -> policy.Decision:
     given = features.vector(request, Lately(), candidate)
-    return policy.decide(given, Belief.fresh(), OPTIONS.completion)
+    return policy.decide(given, usual(), OPTIONS.completion)
 
 
 def _best(candidates: Sequence[Candidate], request: CompletionRequest) -> Candidate | None:

@@ -9,6 +9,9 @@ import { pick, registerCommand, showError, showInfo, type Dispose } from "./vsco
 /** The command of the status bar item. */
 export const SHOW_MENU = "falcon.showMenu";
 
+/** How long one snooze lasts. */
+export const SNOOZE_MINUTES = 30;
+
 /** Commands on a running server and its status. */
 export class Menu {
   constructor(
@@ -20,6 +23,7 @@ export class Menu {
     return [
       registerCommand(SHOW_MENU, () => this.open()),
       registerCommand("falcon.togglePause", () => this.togglePause()),
+      registerCommand("falcon.snooze", () => this.toggleSnooze()),
       registerCommand("falcon.trainNow", () => this.ask("falcon/trainNow")),
       registerCommand("falcon.rollback", () => this.ask("falcon/rollback")),
       registerCommand("falcon.whyNoSuggestion", () => this.explain()),
@@ -34,6 +38,12 @@ export class Menu {
       paused
         ? { label: "$(play) Resume", run: () => this.togglePause() }
         : { label: "$(debug-pause) Pause", run: () => this.togglePause() },
+      this.status.status.state === "snoozed"
+        ? { label: "$(bell) End the snooze", run: () => this.toggleSnooze() }
+        : {
+            label: `$(bell-slash) Snooze for ${SNOOZE_MINUTES} minutes`,
+            run: () => this.toggleSnooze(),
+          },
       { label: "$(mortar-board) Train now", run: () => this.ask("falcon/trainNow") },
       { label: "$(history) Roll back the adapter", run: () => this.ask("falcon/rollback") },
       { label: "$(question) Why was there no suggestion?", run: () => this.explain() },
@@ -48,6 +58,14 @@ export class Menu {
     const paused = this.status.status.state !== "paused";
     await this.attempt(async () => {
       await this.server.request("falcon/pause", { paused });
+      await this.refresh();
+    });
+  }
+
+  private async toggleSnooze(): Promise<void> {
+    const minutes = this.status.status.state === "snoozed" ? 0 : SNOOZE_MINUTES;
+    await this.attempt(async () => {
+      await this.server.request("falcon/snooze", { minutes });
       await this.refresh();
     });
   }

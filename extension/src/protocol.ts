@@ -41,7 +41,7 @@ export interface Findings {
   readonly diagnostics: readonly Finding[];
 }
 
-export type State = "loading" | "ready" | "learning" | "paused" | "trouble" | "off";
+export type State = "loading" | "ready" | "learning" | "paused" | "snoozed" | "trouble" | "off";
 
 /** Why nothing was shown; `time` is in seconds since the epoch. */
 export interface Reason {
@@ -57,6 +57,8 @@ export interface Status {
   readonly adapter?: string | null;
   readonly p50Ms?: number | null;
   readonly p95Ms?: number | null;
+  /** Until when nothing is suggested by itself, in seconds since the epoch. */
+  readonly snoozedUntil?: number | null;
   /** Share of suggestions that were taken lately, 0 to 1. */
   readonly acceptance?: number | null;
   readonly reasons?: readonly Reason[];
@@ -69,6 +71,7 @@ export interface Requests {
   "falcon/feedback": { params: Feedback; result: { recorded: boolean } };
   "falcon/status": { params: object; result: Status };
   "falcon/pause": { params: { paused: boolean }; result: unknown };
+  "falcon/snooze": { params: { minutes: number }; result: unknown };
   "falcon/trainNow": { params: object; result: { message?: string } | null };
   "falcon/rollback": { params: object; result: { message?: string } | null };
 }

@@ -9,6 +9,7 @@ const LOOKS: Readonly<Record<State, { icon: string; words: string }>> = {
   ready: { icon: "$(sparkle)", words: "ready" },
   learning: { icon: "$(mortar-board)", words: "ready, learning in the background" },
   paused: { icon: "$(debug-pause)", words: "paused: nothing is suggested, recorded or learned" },
+  snoozed: { icon: "$(bell-slash)", words: "snoozing: suggests only when asked" },
   trouble: { icon: "$(warning)", words: "not working" },
   off: { icon: "$(circle-slash)", words: "off" },
 };
@@ -26,6 +27,7 @@ export function present(status: Status): Presentation {
   const lines = [
     `falcon-lsp: ${words}`,
     status.message ?? "",
+    snooze(status),
     latency(status),
     typeof status.acceptance === "number"
       ? `Taken lately: ${Math.round(status.acceptance * 100)} % of suggestions`
@@ -38,6 +40,12 @@ export function present(status: Status): Presentation {
     tooltip: lines.filter((line) => line !== "").join("\n"),
     warning: status.state === "trouble",
   };
+}
+
+function snooze({ snoozedUntil }: Status): string {
+  return typeof snoozedUntil === "number"
+    ? `Until ${new Date(snoozedUntil * 1000).toLocaleTimeString()}`
+    : "";
 }
 
 function latency({ p50Ms, p95Ms }: Status): string {

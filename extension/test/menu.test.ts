@@ -40,6 +40,16 @@ test("when paused, the entry resumes", async () => {
   assert.equal(status.status.state, "ready");
 });
 
+test("Snooze is quiet for half an hour, and the same entry ends it", async () => {
+  server.status = { state: "snoozed", snoozedUntil: 2_000_000_000 };
+  await choose("$(bell-slash) Snooze for 30 minutes");
+  assert.deepEqual(server.received("falcon/snooze"), [{ minutes: 30 }]);
+  server.status = { state: "ready" };
+  await choose("$(bell) End the snooze");
+  assert.deepEqual(server.received("falcon/snooze"), [{ minutes: 30 }, { minutes: 0 }]);
+  assert.equal(status.status.state, "ready");
+});
+
 const told: [label: string, method: string, message: string][] = [
   ["$(mortar-board) Train now", "falcon/trainNow", "Training with 12 episodes."],
   ["$(history) Roll back the adapter", "falcon/rollback", "Rolled back to ad-3."],

@@ -7,6 +7,7 @@ const states: [State, icon: string, words: string, warning: boolean][] = [
   ["loading", "$(loading~spin)", "getting ready", false],
   ["ready", "$(sparkle)", "ready", false],
   ["learning", "$(mortar-board)", "ready, learning in the background", false],
+  ["snoozed", "$(bell-slash)", "snoozing: suggests only when asked", false],
   ["paused", "$(debug-pause)", "paused: nothing is suggested, recorded or learned", false],
   ["trouble", "$(warning)", "not working", true],
   ["off", "$(circle-slash)", "off", false],

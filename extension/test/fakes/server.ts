@@ -22,6 +22,7 @@ export class FakeServer implements Server {
       "falcon/feedback": { recorded: true },
       "falcon/status": this.status,
       "falcon/pause": null,
+      "falcon/snooze": null,
       "falcon/trainNow": { message: this.message },
       "falcon/rollback": { message: this.message },
     };

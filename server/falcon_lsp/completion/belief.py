@@ -106,6 +106,12 @@ class Belief:
         return replace(self, mean=mean, covariance=covariance)
 
 
+@functools.cache
+def usual() -> Belief:
+    """Return what is believed of somebody who is not known, by the shipped prior."""
+    return Belief.fresh(shipped_prior())
+
+
 def dot(one: Sequence[float], other: Sequence[float]) -> float:
     """Return the scalar product; raises `ValueError` for different lengths."""
     return sum(a * b for a, b in zip(one, other, strict=True))

@@ -10,11 +10,14 @@ import contextlib
 import functools
 import logging
 import threading
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
+from falcon_lsp.completion.belief import Belief, usual
+from falcon_lsp.completion.experience import Experience
 from falcon_lsp.config import Config, options
 from falcon_lsp.core.op_queue import OpQueue
 from falcon_lsp.core.paths import Store
@@ -56,7 +59,10 @@ class Application:
         self.supervisor: TrainingSupervisor | None = None
         self.adapters: AdapterRegistry | None = None
         self.listeners: list[Listener] = []
+        self.experience: Experience | None = None
         self.paused = False
+        self.snoozed_until = 0.0
+        """Until when (seconds since the epoch) nothing is suggested unless it is asked for."""
         self._recorder = ThreadPoolExecutor(1, thread_name_prefix="falcon-recorder")
         self._started: Config | None = None
         self._opened = threading.Event()
@@ -72,10 +78,12 @@ class Application:
         self._started = config
         self.store = Store.default(config.data_dir, config.cache_dir)
         rejections = self.short_term.rejections if config.learning.instant else None
+        self.experience = Experience(self.store.data / "quiet.json")
         self.memory = MemoryService(
             self.store,
             config.memory,
             rejections=rejections,
+            follow=self._learn_taste,
             server=config.memory_server,
             forgotten=self._follow_forgetting,
         )
@@ -105,6 +113,20 @@ class Application:
         """Stop or resume suggesting, recording and training; a running update is given up."""
         self.paused = paused
         self._halt_training_if_off()
+
+    def snooze(self, minutes: float) -> None:
+        """Suggest nothing by itself for ``minutes``; 0 ends it. Recording and training go on."""
+        self.snoozed_until = time.time() + minutes * 60 if minutes > 0 else 0.0
+
+    @property
+    def snoozed(self) -> bool:
+        """Whether nothing is suggested by itself just now."""
+        return time.time() < self.snoozed_until
+
+    def believed(self) -> Belief:
+        """Return what the quiet policy goes by: the prior while nothing may be learned at once."""
+        instant = self.config.learning.instant
+        return self.experience.belief if self.experience is not None and instant else usual()
 
     def train_now(self) -> str:
         """Start an update with whatever is pending; returns one sentence for the user."""
@@ -172,6 +194,8 @@ class Application:
         self._recorder.shutdown(wait=True)
         if self.memory is not None:
             self.memory.close()
+        if self.experience is not None:
+            self.experience.save()
 
     def flush(self) -> None:
         """Wait until everything handed to `record` is on disk."""
@@ -216,9 +240,16 @@ class Application:
         except Exception:
             logger.exception("%d events could not be recorded", len(events))
             return False
-        if self.supervisor is not None and any(e.kind is Kind.OUTCOME for e in events):
-            self.supervisor.request("feedback recorded")
+        if any(event.kind is Kind.OUTCOME for event in events):
+            self._recorder.submit(self.memory.follow)  # after the answer that all is on disk
+            if self.supervisor is not None:
+                self.supervisor.request("feedback recorded")
         return recorded
+
+    def _learn_taste(self, ledger: Ledger) -> None:
+        """Let the quiet policy follow the ledger, on a thread of memory's."""
+        if self.experience is not None and self.config.learning.instant:
+            self.experience.catch_up(ledger)
 
     def _training_config(self) -> Config:
         """Return the settings that the trainer goes by: a pause switches learning off."""
@@ -282,6 +313,8 @@ class Application:
             return "off"
         if self.paused:
             return "paused"
+        if self.snoozed:
+            return "snoozed"
         if self.host.state is HostState.FAILED:
             return "trouble"
         if self.host.state is not HostState.READY:

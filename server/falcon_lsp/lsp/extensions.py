@@ -21,6 +21,7 @@ CURSOR = "falcon/cursor"
 STATUS = "falcon/status"
 STATUS_CHANGED = "falcon/statusChanged"
 PAUSE = "falcon/pause"
+SNOOZE = "falcon/snooze"
 TRAIN_NOW = "falcon/trainNow"
 ROLLBACK = "falcon/rollback"
 REJECTIONS = "falcon/rejections"
@@ -28,6 +29,7 @@ FORGIVE = "falcon/forgive"
 
 REPORTABLE = (Outcome.ACCEPTED, Outcome.PARTIAL, Outcome.REJECTED, Outcome.UNDONE)
 MAX_DIAGNOSTICS = 1000
+MAX_SNOOZE_MINUTES = 24 * 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,14 @@ def read_flag(params: Any, name: str) -> bool:
     if not isinstance(value, bool):
         raise JsonRpcInvalidParams(f"{name} must be true or false")
     return value
+
+
+def read_minutes(params: Any) -> float:
+    """Read for how long to be quiet; raises `JsonRpcInvalidParams`."""
+    value = plain(params).get("minutes")
+    if type(value) not in (int, float) or not 0 <= value <= MAX_SNOOZE_MINUTES:
+        raise JsonRpcInvalidParams(f"minutes must be a number from 0 to {MAX_SNOOZE_MINUTES}")
+    return float(value)
 
 
 def read_text(params: Any, name: str) -> str:

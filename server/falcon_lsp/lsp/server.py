@@ -78,6 +78,7 @@ def register(server: Falcon) -> None:
     feature(extensions.CURSOR)(bind(server, on_cursor))
     feature(extensions.STATUS)(bind_async(server, on_status))
     feature(extensions.PAUSE)(bind_async(server, on_pause))
+    feature(extensions.SNOOZE)(bind_async(server, on_snooze))
     feature(extensions.TRAIN_NOW)(bind_async(server, on_train_now))
     feature(extensions.ROLLBACK)(bind_async(server, on_rollback))
     feature(extensions.REJECTIONS)(bind_async(server, on_rejections))
@@ -258,6 +259,12 @@ async def on_status(server: Falcon, _params: Any = None) -> dict[str, Any]:
 async def on_pause(server: Falcon, params: Any) -> dict[str, Any]:
     """Stop or resume suggesting, recording and training."""
     server.app.pause(extensions.read_flag(params, "paused"))
+    return await status.report(server.app, server.session, server.counters)
+
+
+async def on_snooze(server: Falcon, params: Any) -> dict[str, Any]:
+    """Suggest nothing by itself for some minutes; 0 ends it."""
+    server.app.snooze(extensions.read_minutes(params))
     return await status.report(server.app, server.session, server.counters)
 
 

@@ -61,6 +61,7 @@ class Session:
             short_term=app.short_term,
             config=lambda: app.config,
             open_documents=self._open_documents,
+            believed=app.believed,
         )
         self.generations = Generations(app.host, self.completion)
         self.anticipation = Anticipation(app.host, self.completion)
@@ -206,6 +207,8 @@ class Session:
             return "the document is not open or too large"
         if not config.enable or self.app.paused:
             return "paused" if self.app.paused else "switched off"
+        if self.app.snoozed and not invoked:
+            return "snoozed"
         if snapshot.language not in config.languages:
             return f"language off: {snapshot.language}"
         place = self._place(snapshot, "")

@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import asdict
 from typing import Any
 
+from falcon_lsp.completion.policy import threshold
 from falcon_lsp.lsp.application import Application
 from falcon_lsp.lsp.session import Session
 
@@ -28,6 +29,8 @@ async def report(app: Application, session: Session, counters: Counter[str]) -> 
         "p95Ms": session.latency.percentile(95),
         "requests": dict(session.latency.counts),
         "generation": dict(session.completion.counts),
+        "snoozedUntil": app.snoozed_until if app.snoozed else None,
+        "quiet": quiet_policy(app),
         "acceptance": app.short_term.acceptance(workspace),
         "reasons": [asdict(reason) for reason in session.latency.reasons()],
         "languages": list(app.config.languages),
@@ -35,6 +38,15 @@ async def report(app: Application, session: Session, counters: Counter[str]) -> 
         "training": training,
         "errors": dict(counters),
     }
+
+
+def quiet_policy(app: Application) -> dict[str, Any]:
+    """Return how readily suggestions are shown, and how much that was learned from."""
+    options = app.config.completion
+    learned = app.experience.status() if app.experience and app.config.learning.instant else {}
+    return {
+        "aggressiveness": options.aggressiveness, "threshold": threshold(options), **learned,
+    }  # fmt: skip
 
 
 def _stored(app: Application) -> tuple[dict[str, Any], dict[str, Any]]:

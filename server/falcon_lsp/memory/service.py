@@ -48,7 +48,8 @@ class MemoryService:
     """Ledger and long-term memory of one store. Every method may be called from any thread.
 
     A second service on the same store records as well, and recalls through the first. ``server`` is
-    the URL of a Chroma server that holds long-term memory; empty: it lies in ``store``.
+    the URL of a Chroma server that holds long-term memory; empty: it lies in ``store``. ``follow``
+    is called with the ledger whenever it may hold something new.
     ``forgotten`` is called on a thread of ours when it opens and once a second: there the owner
     drops, cheaply when nothing is new, what was made of episodes that any process has forgotten.
     """
@@ -59,6 +60,7 @@ class MemoryService:
         options: MemoryOptions,
         embedder: Embedder | None = None,
         rejections: Rejections | None = None,
+        follow: Callable[[Ledger], None] = lambda _ledger: None,
         server: str = "",
         forgotten: Callable[[Ledger], None] = lambda _ledger: None,
     ) -> None:
@@ -74,6 +76,7 @@ class MemoryService:
         self._lock = threading.RLock()
         self._following = threading.Lock()
         self._rejections = RejectionLog(rejections or Rejections())
+        self._further = follow
         self._closing = threading.Event()
         self._ticker = threading.Thread(target=self._tick, name="falcon-memory", daemon=True)
         self.counters: Counter[str] = Counter()
@@ -83,7 +86,7 @@ class MemoryService:
         """Open the ledger and start indexing in the background; False: recording is paused."""
         with self._lock:
             ready = self._ready() is not None
-        self._follow()
+        self.follow()
         with self._lock:
             if not self._ticker.is_alive() and not self._closing.is_set():
                 self._ticker.start()
@@ -272,7 +275,7 @@ class MemoryService:
         if gone:
             self._long_term.discard()
             self._request("forgotten")
-            self._follow()
+            self.follow()
         return gone
 
     def rejections(self, workspace: str | None = None) -> list[Rejection]:
@@ -292,7 +295,7 @@ class MemoryService:
             if ledger is None or not self._write():
                 raise LedgerUnavailable(self._trouble)
             ledger.append(forgiving(ledger.episodes_of(entry.completion_ids)))
-        self._follow()
+        self.follow()
         self._rejections.rejections.withdraw(entry.completion_ids)
         return len(entry.completion_ids)
 
@@ -320,12 +323,13 @@ class MemoryService:
     def _tick(self) -> None:
         while not self._closing.wait(TICK_SECONDS):
             self._request("tick")
-            self._follow()
+            self.follow()
 
-    def _follow(self) -> None:
+    def follow(self) -> None:
         """Take over what was declined, forgotten or forgiven, here or by other processes."""
         with self._following:
             self._read(self._rejections.catch_up, None)
+            self._read(self._further, None)
             self._read(self._forgotten, None)
 
     def _read(self, question: Callable[[Ledger], T], default: T) -> T:

@@ -197,8 +197,10 @@ def share_taken(outcomes: Sequence[Outcome]) -> float:
 
 def trend(outcomes: Sequence[Outcome]) -> float:
     """Return how the last final outcomes (oldest first) went, -1 to 1; 0 where there is none."""
-    last = reversed(outcomes[-TREND_WINDOW:])
-    return sum(_VERDICTS.get(what, 1.0) / 2 ** (age + 1) for age, what in enumerate(last))
+    found = 0.0
+    for what in outcomes[-TREND_WINDOW:]:
+        found = (found + _VERDICTS.get(what, 1.0)) / 2
+    return found
 
 
 def _final(episodes: Iterable[Episode]) -> list[Outcome]:

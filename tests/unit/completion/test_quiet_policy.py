@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 
 from completion_samples import at
 from falcon_lsp.completion import features, policy
-from falcon_lsp.completion.belief import Belief
+from falcon_lsp.completion.belief import usual
 from falcon_lsp.completion.candidates import Candidate
 from falcon_lsp.completion.policy import decide
 from falcon_lsp.config import CompletionOptions
 from falcon_lsp.core.types import Lately
 
 OPTIONS = CompletionOptions()
-PRIOR = Belief.fresh()
+PRIOR = usual()
 UNKNOWN = Lately()
 
 
