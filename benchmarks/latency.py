@@ -82,11 +82,12 @@ async def measure(bench: Bench, arguments: argparse.Namespace) -> dict[str, Any]
     async with contextlib.AsyncExitStack() as stack:
         peers = await run.start_peers(stack, bench, llama, questions) if llama else []
         session = await run.type_session(bench, peers, with_probes=with_probes)
+        found |= {"model": session.model, **session.probes, **figures(session, arguments)}
         if with_probes and bench.engine != "fake":
             bandwidth = machine.bandwidth(bench.threads)
             about["read_bandwidth_gb_per_s"] = round(bandwidth / 1e9, 1)
             found["decode"] = await run.decoding(bench, llama, peers, bandwidth)
-    return found | {"model": session.model, **session.probes, **figures(session, arguments)}
+    return found
 
 
 def built(bench: Bench) -> LlamaCpp | None:

@@ -7,11 +7,8 @@ a model that no cache holds. Ours runs in a process apart: ``python -m keystroke
 from __future__ import annotations
 
 import json
-import os
 import re
 import statistics
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -23,6 +20,7 @@ from falcon_lsp.core.paths import Store
 from falcon_lsp.model.generation import CHUNK
 from falcon_lsp.model.loader import find_model
 from falcon_lsp.model.quantised import QuantisedCache
+from keystrokes.machine import run_apart
 from keystrokes.peer import PeerServer
 
 PROMPT, SAID, ROUNDS = 512, 48, 3
@@ -32,10 +30,7 @@ _UNREAD = re.compile(r"^embedding$|\.columns$|\.step$")
 
 def ours() -> dict[str, float]:
     """Measure our engine for processors without speculation, in a process apart."""
-    command = [sys.executable, "-m", "keystrokes.decode"]
-    environment = os.environ | {"OMP_WAIT_POLICY": "passive"}
-    ran = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
-    found: dict[str, float] = json.loads(ran.stdout)
+    found: dict[str, float] = run_apart("keystrokes.decode", {"OMP_WAIT_POLICY": "passive"})
     return found
 
 

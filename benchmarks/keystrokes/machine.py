@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -39,13 +39,18 @@ def bandwidth(threads: int) -> float:
 
     The best of `PASSES`: dot products over arrays that no cache holds.
     """
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "keystrokes.machine", str(threads)]
-    place = Path(__file__).parents[1]
+    one = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    return float(run_apart("keystrokes.machine", one, str(threads)))
+
+
+def run_apart(module: str, environment: Mapping[str, str], *arguments: str) -> Any:
+    """Run a module of the benchmarks in a process of its own; return the JSON that it prints."""
+    command = [sys.executable, "-m", module, *arguments]
+    folder = Path(__file__).parents[1]
     ran = subprocess.run(
-        command, cwd=place, env=environment, check=True, capture_output=True, text=True
+        command, cwd=folder, env=os.environ | dict(environment), check=True, stdout=subprocess.PIPE
     )
-    return float(json.loads(ran.stdout))
+    return json.loads(ran.stdout)
 
 
 def _read(threads: int) -> float:
