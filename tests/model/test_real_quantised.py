@@ -25,7 +25,7 @@ pytestmark = pytest.mark.model
 
 TOKENS = 300
 READ = 150
-PLACES = (30, 50, 70)
+PLACES = (30, 60)
 SOURCES = ("config.py", "core/paths.py", "lsp/convert.py", "model/adapters.py")
 
 
@@ -100,9 +100,7 @@ def test_each_engine_finds_the_others_lines_as_likely_as_its_own(
     for source in SOURCES:
         lines = (folder / source).read_text("utf-8").splitlines(keepends=True)
         for place in PLACES:
-            head = (
-                "".join(lines[max(place - 30, 0) : place]) + lines[place][: len(lines[place]) // 2]
-            )
+            head = "".join(lines[place - 15 : place]) + lines[place][: len(lines[place]) // 2]
             prompt = Prompt(source, head, "".join(lines[place + 1 : place + 10]))
             mine, theirs = (line(of, prompt) for of in (engine, peer))
             same.append(mine == theirs)
