@@ -34,6 +34,7 @@ HOMES = {
     "peft": ("model/", "learning/"),
     "onnxruntime": ("model/onnx_engine.py",),
     "chromadb": ("memory/long_term.py",),
+    "pathspec": ("memory/gitignore.py",),
     "sqlite3": ("memory/ledger",),
     "tree_sitter": ("completion/syntax.py",),
 }

@@ -108,7 +108,9 @@ function clientOptions(options: ClientOptions, closed: () => void): LanguageClie
       workspace: {
         // Only our own reading of the settings knows which of them a workspace may decide.
         configuration: ({ items }) =>
-          items.map(({ section }) => (section === "falcon" ? settings.tree().falcon : null)),
+          items.map(({ section, scopeUri }) =>
+            section === "falcon" ? settings.tree(scopeUri).falcon : null,
+          ),
         didChangeConfiguration: () => Promise.resolve(),
       },
     },

@@ -1,7 +1,7 @@
 /** The commands that a person runs, and the menu behind the status bar that lists them. */
 
 import { describe, log } from "./logger";
-import type { Requests } from "./protocol";
+import type { Reason, Requests } from "./protocol";
 import type { Supervisor } from "./client";
 import { newestFirst, type StatusBar } from "./status";
 import { pick, registerCommand, showError, showInfo, type Dispose } from "./vscodeapi";
@@ -87,11 +87,7 @@ export class Menu {
       await showInfo(this.status.status.message || "No request has gone without a suggestion yet.");
       return;
     }
-    const items = reasons.map(({ time, reason }) => ({
-      label: reason,
-      description: new Date(time * 1000).toLocaleTimeString(),
-    }));
-    await pick(items, "Why there was no suggestion, newest first");
+    await pick(reasons.map(explained), "Why there was no suggestion, newest first");
   }
 
   private async refresh(): Promise<void> {
@@ -105,4 +101,19 @@ export class Menu {
       await showError(describe(error));
     }
   }
+}
+
+/** A reason as an entry of a list: what it was, when and how often, and what to do about it. */
+function explained({ time, reason, detail, language, times = 1, advice }: Reason): {
+  label: string;
+  description: string;
+  detail: string;
+} {
+  const when = new Date(time * 1000).toLocaleTimeString();
+  const often = times > 1 ? `${times} times` : "";
+  return {
+    label: reason,
+    description: [detail, language, often, when].filter(Boolean).join(" · "),
+    detail: advice ?? "",
+  };
 }

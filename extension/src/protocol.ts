@@ -43,10 +43,16 @@ export interface Findings {
 
 export type State = "loading" | "ready" | "learning" | "paused" | "snoozed" | "trouble" | "off";
 
-/** Why nothing was shown; `time` is in seconds since the epoch. */
+/** Why nothing was shown, `times` in a row; `time` is in seconds since the epoch. */
 export interface Reason {
   readonly time: number;
   readonly reason: string;
+  /** Figures about it. */
+  readonly detail?: string;
+  readonly language?: string;
+  readonly times?: number;
+  /** One sentence that says what to do. */
+  readonly advice?: string;
 }
 
 /** How things stand; all that is not known is absent or null. */

@@ -42,18 +42,18 @@ export class Settings {
     this.properties = new Map(groups.flatMap((group) => Object.entries(group.properties)));
   }
 
-  /** All options by their full keys. */
-  values(): Values {
+  /** All options by their full keys, as they are in a folder (its URI) or at large. */
+  values(folder?: string): Values {
     const found: Values = {};
     for (const key of this.properties.keys()) {
-      found[key] = this.value(key);
+      found[key] = this.value(key, folder);
     }
     return { ...found, ...(isTrusted() ? {} : UNTRUSTED), ...(this.careful ? CAREFUL : {}) };
   }
 
   /** All options as `initialize`, `workspace/configuration` and its notification carry them. */
-  tree(): { falcon: Values } {
-    const entries = Object.entries(this.values());
+  tree(folder?: string): { falcon: Values } {
+    const entries = Object.entries(this.values(folder));
     return {
       falcon: Object.fromEntries(
         entries.map(([key, value]) => [key.slice("falcon.".length), value]),
@@ -62,8 +62,8 @@ export class Settings {
   }
 
   /** One option; a workspace has a say only where its scope and the user's trust allow it. */
-  value(key: string): unknown {
-    const { effective, user } = setting(key);
+  value(key: string, folder?: string): unknown {
+    const { effective, user } = setting(key, folder);
     return this.isMachine(key) || !isTrusted() ? user : effective;
   }
 

@@ -15,9 +15,10 @@ export interface Setting {
   readonly user: unknown;
 }
 
-/** Read a setting by its full key. */
-export function setting(key: string): Setting {
-  const configuration = vscode.workspace.getConfiguration();
+/** Read a setting by its full key, as it is in a folder (its URI) of the workspace, or at large. */
+export function setting(key: string, folder?: string): Setting {
+  const scope = folder === undefined ? undefined : vscode.Uri.parse(folder);
+  const configuration = vscode.workspace.getConfiguration(undefined, scope);
   const layers = configuration.inspect(key);
   return {
     effective: configuration.get(key),

@@ -70,6 +70,18 @@ test("reasons for silence are listed", async () => {
   assert.equal(editor.messages.at(-1), "Why there was no suggestion, newest first");
 });
 
+test("a reason comes with its figures, how often it was, and what to do", async () => {
+  const advice = "Lower falcon.completion.threshold.";
+  const detail = "chance 8 %, threshold 25 %";
+  const reason = { time: 1, reason: "quiet", detail, language: "python", times: 3, advice };
+  server.status = { state: "ready", reasons: [reason] };
+  await choose("$(question) Why was there no suggestion?");
+  const [entry] = editor.picked;
+  assert.equal(entry?.label, "quiet");
+  assert.match(entry?.description ?? "", /^chance 8 %, threshold 25 % · python · 3 times · /);
+  assert.equal(entry?.detail, advice);
+});
+
 test("without a reason, the status' own message is the answer", async () => {
   server.status = { state: "loading", message: "Reading the model" };
   await choose("$(question) Why was there no suggestion?");

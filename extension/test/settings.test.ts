@@ -36,7 +36,7 @@ describe("machine options", () => {
   }
 
   test("are those that choose what is run and where things are stored", () => {
-    const wanted = ["cacheDir", "dataDir", "engine", "interpreter", "model"];
+    const wanted = ["cacheDir", "dataDir", "engine", "interpreter", "memoryServer", "model"];
     assert.deepEqual(
       [...machine].sort(),
       wanted.map((name) => `falcon.${name}`),
@@ -47,6 +47,20 @@ describe("machine options", () => {
 test("other options follow a trusted workspace", () => {
   editor.workspace.set("falcon.completion.maxTokens", 12);
   assert.equal(settings.values()["falcon.completion.maxTokens"], 12);
+});
+
+test("a folder decides about itself alone, and never what is run", () => {
+  const folder = "file:///work/private";
+  const decided: [string, unknown][] = [
+    ["falcon.enable", false],
+    ["falcon.engine", "hostile"],
+  ];
+  editor.byFolder.set(folder, new Map(decided));
+  const there = settings.tree(folder).falcon;
+  assert.deepEqual([there["enable"], there["engine"]], [false, "auto"]);
+  assert.equal(settings.tree("file:///work/other").falcon["enable"], true);
+  assert.equal(settings.tree().falcon["enable"], true);
+  editor.byFolder.clear();
 });
 
 test("an untrusted workspace decides nothing, and nothing of it is recorded or learned", () => {

@@ -25,6 +25,7 @@ from falcon_lsp.output import (
     progress_bar,
     recalled_line,
     rejection_line,
+    server_lines,
     show,
 )
 
@@ -103,7 +104,8 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 
 def status(arguments: argparse.Namespace) -> int:
-    """Show what was recorded and learned so far."""
+    """Show what was recorded and learned so far, and why running servers suggested nothing."""
+    from falcon_lsp.lsp.notices import read_notices
     from falcon_lsp.model.adapters import AdapterRegistry
 
     store = read_store(arguments)
@@ -114,7 +116,12 @@ def status(arguments: argparse.Namespace) -> int:
             "pending": ledger.pending(),
             "adapter": AdapterRegistry(store.adapters).current(),
         }
-    show(arguments, body, key_values)
+    servers = read_notices(store)
+    show(
+        arguments,
+        body | {"servers": servers},
+        lambda _: [*key_values(body), *(line for each in servers for line in server_lines(each))],
+    )
     return 0
 
 

@@ -27,7 +27,10 @@ def option(
     choices: tuple[str, ...] = (),
     scope: str = "window",
 ) -> Any:
-    """Declare one option. ``scope`` is VS Code's: ``machine`` options no workspace can set."""
+    """Declare one option; ``scope`` is VS Code's.
+
+    No workspace can set ``machine`` options; ``resource`` ones may differ between its folders.
+    """
     metadata = {"doc": doc, "low": low, "high": high, "choices": choices, "scope": scope}
     return field(default=default, metadata=metadata)
 
@@ -85,7 +88,7 @@ class MemoryOptions:
     record: bool = option(True, "Record suggestions and what became of them, on this machine only.")
     ignore: tuple[str, ...] = option(
         ("**/.env*", "**/*secret*", "**/*credential*", "**/*.pem", "**/*.key"),
-        "Files of which nothing is ever recorded (glob patterns).",
+        "Files of which nothing is ever recorded (glob patterns); what git ignores is not either.",
     )
     max_records: int = option(
         100_000, "Most records kept in long-term memory.", low=100, high=10_000_000
@@ -113,10 +116,17 @@ class LearningOptions:
 class Config:
     """The whole tree; dotted camelCase paths under ``falcon.`` are the editor's names."""
 
-    enable: bool = option(True, "Offer suggestions.")
+    enable: bool = option(True, "Offer suggestions.", scope="resource")
     languages: tuple[str, ...] = option(
         ("python", "javascript", "javascriptreact", "typescript", "typescriptreact"),
         "Language ids in which suggestions are offered.",
+        scope="resource",
+    )
+    ignore: tuple[str, ...] = option(
+        (),
+        "Files in which nothing is suggested, of which nothing is recorded, and which are shown to "
+        "the model nowhere else (glob patterns). Files that look like ones of secrets always are.",
+        scope="resource",
     )
     model: str = option(
         "default",
@@ -205,6 +215,16 @@ def from_client_options(raw: object, base: Config | None = None) -> tuple[Config
         except ValueError as error:
             problems.append(f"falcon.{leaf.key}: {error}{IGNORED}")
     return _assemble(base, (), values), problems
+
+
+def at_folder(config: Config, folder: Config) -> Config:
+    """Return ``config`` with what ``folder``'s own settings may decide: all of scope resource."""
+    own = {
+        leaf.path[0]: getattr(folder, leaf.path[0])
+        for leaf in options()
+        if leaf.scope == "resource"  # all stand at the top of the tree
+    }
+    return dataclasses.replace(config, **own)
 
 
 def _checked(leaf: Option, value: Any) -> Any:

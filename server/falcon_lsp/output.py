@@ -94,6 +94,20 @@ def rejection_line(row: dict[str, Any]) -> str:
     return f"{row['id']}  {kept:16} {row['path']}  {text[0][:60]!r}"
 
 
+def server_lines(row: dict[str, Any]) -> list[str]:
+    """Return one running server: its requests, and why nothing came, the latest first."""
+    head = {f"server {row['pid']}": row["state"], "requests": row["requests"]}
+    return ["", *key_values(head), *map(_silence_line, reversed(row["reasons"]))]
+
+
+def _silence_line(row: dict[str, Any]) -> str:
+    when = dt.datetime.fromtimestamp(row["time"]).astimezone()
+    detail = f" ({row['detail']})" if row["detail"] else ""
+    times = f" ×{row['times']}" if row["times"] > 1 else ""
+    file = f"{row['language']} {row['file']}".strip()
+    return f"  {when:%H:%M:%S}  {file:20}  {row['reason']}{detail}{times}. {row['advice']}"
+
+
 def adapter_line(row: dict[str, Any]) -> str:
     """Return one version; a star marks the one that is served."""
     mark = "*" if row["current"] else " "

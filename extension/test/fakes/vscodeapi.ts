@@ -3,6 +3,7 @@
 import type {
   Diagnostic,
   LogOutputChannel,
+  QuickPickItem,
   StatusBarItem,
   TextDocument,
   TextEditor,
@@ -30,6 +31,8 @@ class Event<T> {
 export const editor = {
   user: new Map<string, unknown>(),
   workspace: new Map<string, unknown>(),
+  /** What single folders decide, by URI and key. */
+  byFolder: new Map<string, Map<string, unknown>>(),
   trusted: true,
   folders: [] as string[],
   active: undefined as TextEditor | undefined,
@@ -42,6 +45,8 @@ export const editor = {
   executed: [] as string[],
   /** Messages shown, and the buttons that will be pressed, in order. */
   messages: [] as string[],
+  /** The entries of the list shown last. */
+  picked: [] as QuickPickItem[],
   presses: [] as (string | undefined)[],
   log: [] as string[],
   statusBar: [] as StatusBarItem[],
@@ -55,10 +60,13 @@ export const documentChanged = new Event<Parameters<Parameters<Api["onDocumentCh
 export const documentClosed = new Event<TextDocument>();
 export const diagnosticsChanged = new Event<readonly Uri[]>();
 
-export const setting: Api["setting"] = (key) => ({
-  effective: editor.workspace.has(key) ? editor.workspace.get(key) : editor.user.get(key),
-  user: editor.user.get(key),
-});
+export const setting: Api["setting"] = (key, folder = "") => {
+  const layers = [editor.byFolder.get(folder), editor.workspace, editor.user];
+  return {
+    effective: layers.find((layer) => layer?.has(key))?.get(key),
+    user: editor.user.get(key),
+  };
+};
 export const onSettingsChanged: Api["onSettingsChanged"] = settingsChanged.on;
 export const isTrusted: Api["isTrusted"] = () => editor.trusted;
 export const onTrusted: Api["onTrusted"] = trustGranted.on;
@@ -84,6 +92,7 @@ export const showError: Api["showError"] = answer;
 export const confirm: Api["confirm"] = async (message, _, button) =>
   (await answer(message)) === button;
 export const pick: Api["pick"] = async (items, title) => {
+  editor.picked = items;
   const label = await answer(title);
   return items.find((item) => item.label === label);
 };

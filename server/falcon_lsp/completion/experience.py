@@ -11,7 +11,7 @@ import json
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -30,14 +30,12 @@ FORMAT: Final = 1
 BATCH: Final = 200
 """Events read at a time: some carry a prompt."""
 SAVE_SECONDS: Final = 30.0
-_LARGEST: Final = 10.0
-"""No feature is larger; an imported event may claim so."""
 _MOST_OPEN: Final = 256
 """Suggestions whose outcome may still come or change."""
 
 
 @dataclass(slots=True)
-class _State:
+class Progress:
     """What follows from the events up to number ``seq``, whose id is ``last``."""
 
     belief: Belief
@@ -52,7 +50,7 @@ class _State:
     def take(self, event: Event) -> None:
         """Take in the next event."""
         if event.kind is Kind.SUGGESTED:
-            if (given := _vector(event.payload)) is not None:
+            if (given := features.recorded(event.payload)) is not None:
                 self.waiting[event.completion_id] = given
                 _shorten(self.waiting)
         elif event.kind is Kind.OUTCOME:
@@ -85,7 +83,7 @@ class Experience:
         self._path = path
         self._prior = prior or shipped_prior()
         self._clock = clock
-        self._state = _State(Belief.fresh(self._prior))
+        self._state = Progress(Belief.fresh(self._prior))
         self._saved_at = clock()
         self._saved_seq = 0
         self._begun = False
@@ -106,7 +104,7 @@ class Experience:
             self._state, self._begun = self._load(ledger), True
             self._saved_seq = self._state.seq
         if forgotten != self._state.forgotten:
-            self._state = _State(Belief.fresh(self._prior), forgotten=forgotten)
+            self._state = Progress(Belief.fresh(self._prior), forgotten=forgotten)
             self._saved_seq = -1
         state = self._state
         while rows := ledger.events(state.seq, BATCH):
@@ -126,27 +124,18 @@ class Experience:
             logger.warning("what the quiet policy learned was not written: %s", error)
         self._saved_at, self._saved_seq = self._clock(), self._state.seq
 
-    def _load(self, ledger: Ledger) -> _State:
+    def _load(self, ledger: Ledger) -> Progress:
         """Return what was written, if the last event it knows is in the ledger, else nothing."""
         try:
             state = _read(json.loads(self._path.read_text(encoding="utf-8")), self._prior)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return _State(Belief.fresh(self._prior))
+            return Progress(Belief.fresh(self._prior))
         rows = ledger.events(state.seq - 1, 1)
         known = (rows[0][0], rows[0][1].event_id) if rows else (0, "")
-        return state if known == (state.seq, state.last) else _State(Belief.fresh(self._prior))
+        return state if known == (state.seq, state.last) else Progress(Belief.fresh(self._prior))
 
 
-def _vector(payload: Mapping[str, Any]) -> Vector | None:
-    """Return the features of a suggestion; None for other versions and for what cannot be any."""
-    given = payload.get("features", ())
-    if payload.get("features_version") != features.VERSION or len(given) != len(features.NAMES):
-        return None
-    usable = all(isinstance(each, int | float) and abs(each) <= _LARGEST for each in given)
-    return tuple(map(float, given)) if usable else None
-
-
-def _written(state: _State, prior: Prior) -> dict[str, Any]:
+def _written(state: Progress, prior: Prior) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "prior": _digest(prior),
@@ -162,7 +151,7 @@ def _written(state: _State, prior: Prior) -> dict[str, Any]:
     }
 
 
-def _read(body: dict[str, Any], prior: Prior) -> _State:
+def _read(body: dict[str, Any], prior: Prior) -> Progress:
     """Return the state that was written; raises `ValueError` when it followed another prior."""
     if (body["format"], body["prior"]) != (FORMAT, _digest(prior)):
         raise ValueError("made by another version")
@@ -170,7 +159,7 @@ def _read(body: dict[str, Any], prior: Prior) -> _State:
     covariance = tuple(tuple(map(float, row)) for row in rows)
     if {len(mean), *map(len, covariance), len(covariance)} != {len(prior.mean)}:
         raise ValueError("the weights are not complete")
-    return _State(
+    return Progress(
         Belief(prior, mean, covariance),
         read_allowance(body["used"]),
         OrderedDict((key, tuple(map(float, row))) for key, row in body["waiting"].items()),

@@ -7,8 +7,8 @@ They are recorded with each suggestion, so their meaning never changes: another 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from falcon_lsp.completion.candidates import MIN_MATCH, Candidate
 from falcon_lsp.core.types import CompletionRequest, Lately
@@ -34,6 +34,11 @@ Vector = tuple[float, ...]
 _SURE: Final = Candidate("x" * 16, "model", logprobs=(0.0,))
 """The best that could come: a line that the model has no doubt about."""
 
+_LARGEST: Final = 10.0
+"""No feature is larger; an imported event may claim so."""
+
+_INVOKED: Final = NAMES.index("invoked")
+
 _KINDS: Final = {".": "dot", ")": "closer", "]": "closer", "}": "closer", ";": "closer",
                  "(": "opener", "[": "opener", "{": "opener"}  # fmt: skip
 
@@ -52,6 +57,20 @@ def vector(
     text = candidate or _SURE
     found = (*_place(request), *_text(text), *_moment(lately), min(waited_s, 2.0))
     return tuple(round(float(number), DIGITS) for number in found)
+
+
+def recorded(payload: Mapping[str, Any]) -> Vector | None:
+    """Return the vector of an event; None for other versions and for what cannot be any."""
+    given = payload.get("features", ())
+    if payload.get("features_version") != VERSION or len(given) != len(NAMES):
+        return None
+    usable = all(isinstance(each, int | float) and abs(each) <= _LARGEST for each in given)
+    return tuple(map(float, given)) if usable else None
+
+
+def asked(given: Vector) -> bool:
+    """Whether the developer asked for it."""
+    return given[_INVOKED] > 0
 
 
 def character_class(line: str) -> str:

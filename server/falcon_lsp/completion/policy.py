@@ -23,8 +23,6 @@ FACTORS: Final = {"eager": 0.5, "balanced": 1.0, "quiet": 1.6}
 Believed = Callable[[], Belief]
 """Returns what is believed of the developer now."""
 
-_INVOKED: Final = features.NAMES.index("invoked")
-
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -38,6 +36,11 @@ class Decision:
 def threshold(options: CompletionOptions) -> float:
     """Return the least chance, 0 to 1, at which a suggestion is always shown."""
     return min(1.0, options.threshold * FACTORS[options.aggressiveness])
+
+
+def describe(chance: float, options: CompletionOptions) -> str:
+    """Return in figures why something was too unlikely to be taken."""
+    return f"chance {chance:.0%}, threshold {threshold(options):.0%}"
 
 
 def show_share(chance: float, least: float, *, invoked: bool = False) -> float:
@@ -55,5 +58,5 @@ def decide(
     The default draw never explores. What the developer asked for is always shown.
     """
     chance = belief.probability(given)
-    share = show_share(chance, threshold(options), invoked=given[_INVOKED] > 0)
+    share = show_share(chance, threshold(options), invoked=features.asked(given))
     return Decision(show=share == 1.0 or draw < share, propensity=share, probability=chance)

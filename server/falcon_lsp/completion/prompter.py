@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from falcon_lsp.completion import context
 from falcon_lsp.completion.modules import WorkspaceFiles
 from falcon_lsp.completion.prompt import build_prompt, window_steps
-from falcon_lsp.completion.sources import LongTerm, OpenDocument, OpenDocuments, ShortTerm
+from falcon_lsp.completion.sources import (
+    LongTerm,
+    OpenDocument,
+    OpenDocuments,
+    Shares,
+    ShortTerm,
+    everything,
+)
 from falcon_lsp.config import Config
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.types import CompletionRequest, Prompt, Snippet
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T", Snippet, OpenDocument)
 
 RECALL_COUNT: Final = 4
 RECALL_CHARACTERS: Final = 600
@@ -43,11 +51,16 @@ class Prompter:
     """
 
     def __init__(
-        self, memory: LongTerm | None, short_term: ShortTerm, open_documents: OpenDocuments
+        self,
+        memory: LongTerm | None,
+        short_term: ShortTerm,
+        open_documents: OpenDocuments,
+        shares: Shares = everything,
     ) -> None:
         self._memory = memory
         self._short_term = short_term
         self._open_documents = open_documents
+        self._shares = shares
         self._files = WorkspaceFiles()
         self._contexts: OrderedDict[str, _Context] = OrderedDict()
 
@@ -74,8 +87,12 @@ class Prompter:
     def others(self, request: CompletionRequest) -> list[OpenDocument]:
         """Return the other open documents of the request's workspace, latest used first."""
         rows = [OpenDocument(*row) for row in self._open_documents(request.workspace)]
-        rows = [row for row in rows if row.path != request.path]
+        rows = [row for row in self._quotable(request, rows) if row.path != request.path]
         return sorted(rows, key=lambda row: row.last_used, reverse=True)
+
+    def _quotable(self, request: CompletionRequest, found: Iterable[T]) -> list[T]:
+        """Return what comes from files that may be quoted."""
+        return [each for each in found if self._shares(request.workspace, each.path)]
 
     def reset(self) -> None:
         """Forget every context; the next prompt of each document gathers anew."""
@@ -85,10 +102,12 @@ class Prompter:
         self, request: CompletionRequest, config: Config, token: CancellationToken
     ) -> tuple[Snippet, ...]:
         around = context.Surroundings(
-            edits=self._short_term.recent_edits(request.workspace, RECENT_EDITS),
-            recalled=self._recall(request, config, token),
+            edits=self._quotable(
+                request, self._short_term.recent_edits(request.workspace, RECENT_EDITS)
+            ),
+            recalled=self._quotable(request, self._recall(request, config, token)),
             documents=self.others(request),
-            imported=self._files.imported(request),
+            imported=self._quotable(request, self._files.imported(request)),
         )
         return context.gather(request, config.context, around)
 

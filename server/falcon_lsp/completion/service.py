@@ -8,10 +8,11 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from falcon_lsp.completion import features, policy, postprocess
 from falcon_lsp.completion.ahead import next_line
-from falcon_lsp.completion.belief import Belief
+from falcon_lsp.completion.belief import usual
 from falcon_lsp.completion.blocks import block_ended
 from falcon_lsp.completion.cache import SuggestionCache
 from falcon_lsp.completion.candidates import (
@@ -22,9 +23,9 @@ from falcon_lsp.completion.candidates import (
     sources_at,
 )
 from falcon_lsp.completion.prompter import Prompter
-from falcon_lsp.completion.sources import LongTerm, OpenDocuments, ShortTerm
+from falcon_lsp.completion.sources import LongTerm, OpenDocuments, Shares, ShortTerm, everything
 from falcon_lsp.completion.syntax import open_block
-from falcon_lsp.config import Config
+from falcon_lsp.config import CompletionOptions, Config
 from falcon_lsp.core.cancellation import CancellationToken, Cancelled, DeadlineExceeded
 from falcon_lsp.core.types import CompletionRequest, Lately, Prompt, Suggestion, new_id
 from falcon_lsp.model.drafts import Sources
@@ -42,7 +43,7 @@ def ignore(_said: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Suggestions, best first; when there is none, ``reason`` says why.
+    """Suggestions, best first; when there is none, ``reason`` says why (see `silence`).
 
     ``timings_ms`` holds the steps' durations in milliseconds, in order. ``origin`` is ``engine``,
     or ``cache``, ``ahead`` or ``joined`` where the engine had been asked before: for an earlier
@@ -53,11 +54,16 @@ class Answer:
     reason: str = ""
     timings_ms: Mapping[str, float] = field(default_factory=dict)
     origin: str = "engine"
+    detail: str = ""
+    held: Suggestion | None = None
+    """The best text that was held back though it might have been shown to learn about it."""
 
     @classmethod
-    def nothing(cls, reason: str, timings_ms: Mapping[str, float] | None = None) -> Answer:
-        """Return an empty answer with its reason."""
-        return cls((), reason, timings_ms or {})
+    def nothing(
+        cls, reason: str, timings_ms: Mapping[str, float] | None = None, detail: str = ""
+    ) -> Answer:
+        """Return an empty answer with its reason, and figures about it."""
+        return cls((), reason, timings_ms or {}, detail=detail)
 
 
 class CompletionService:
@@ -71,14 +77,15 @@ class CompletionService:
         config: Callable[[], Config],
         open_documents: OpenDocuments,
         draw: Callable[[], float] = random.random,
-        believed: policy.Believed = Belief.fresh,
+        believed: policy.Believed = usual,
+        shares: Shares = everything,
     ) -> None:
         self._engine = engine
         self._short_term = short_term
         self._config = config
         self._draw = draw
         self._believed = believed
-        self._prompter = Prompter(memory, short_term, open_documents)
+        self._prompter = Prompter(memory, short_term, open_documents, shares)
         self._cache = SuggestionCache()
         self.counts: Counter[str] = Counter()
         """Of all generations: tokens said, passes that took, tokens drafted and accepted."""
@@ -89,16 +96,14 @@ class CompletionService:
         The cache comes before the quiet policy: what is on the screen stays while it is typed.
         """
         laps = _Laps()
-        config = self._config()
-        if request.language not in config.languages:
-            return Answer.nothing(f"language off: {request.language}", laps.ms)
         cached = self._cache.find(request, self._was_rejected)
         laps.lap("cache")
         if cached is not None:
             origin = "ahead" if cached.ahead else "cache"
             return Answer(cached.suggestions, "", laps.ms, origin)
-        if not self._worth_asking(request, config):
-            return Answer.nothing("quiet", laps.ms)
+        best = self._best_chance(request, options := self._config().completion)
+        if best.propensity == 0:
+            return Answer.nothing("quiet", laps.ms, policy.describe(best.probability, options))
         return None
 
     def answer(
@@ -134,11 +139,14 @@ class CompletionService:
             _stop_if_cancelled(token)
         except Cancelled:
             return Answer.nothing("cancelled", laps.ms)
-        suggestions = self._choose(request, prompt, config, refined, laps.total_s)
-        if not suggestions:
-            return Answer.nothing(_reason(refined), laps.ms)
-        self._cache.add(request, suggestions, ahead=ahead)
-        return Answer(suggestions, "", laps.ms)
+        choice = self._choose(request, prompt, config, refined, laps.total_s)
+        if not choice.shown:
+            chance = choice.chance
+            why = policy.describe(chance, config.completion) if chance is not None else ""
+            nothing = Answer.nothing(_reason(refined), laps.ms, why)
+            return replace(nothing, held=choice.possible)
+        self._cache.add(request, choice.shown, ahead=ahead)
+        return Answer(choice.shown, "", laps.ms)
 
     def prepare(self, request: CompletionRequest, token: CancellationToken) -> None:
         """Do, on the engine's thread, what will be needed if the cursor stays where it is.
@@ -147,7 +155,7 @@ class CompletionService:
         the prompt is read. Raises `Cancelled` and what the engine raises.
         """
         engine, config = self._engine(), self._config()
-        if engine is None or request.language not in config.languages:
+        if engine is None:
             return
         taken = self._cache.completed(request) and not self._cache.find(request, self._was_rejected)
         if taken and (following := next_line(request)) is not None:
@@ -165,10 +173,12 @@ class CompletionService:
         self._cache.clear()
         self._prompter.reset()
 
-    def _worth_asking(self, request: CompletionRequest, config: Config) -> bool:
-        """Whether a suggestion without any doubt would have a chance to be shown."""
+    def _best_chance(
+        self, request: CompletionRequest, options: CompletionOptions
+    ) -> policy.Decision:
+        """Return what would be decided about a suggestion without any doubt."""
         given = features.vector(request, self._lately(request))
-        return policy.decide(given, self._believed(), config.completion).propensity > 0
+        return policy.decide(given, self._believed(), options)
 
     def _lately(self, request: CompletionRequest) -> Lately:
         line = request.text.count("\n", 0, request.offset)
@@ -280,7 +290,7 @@ class CompletionService:
         config: Config,
         refined: Sequence[Candidate | Rejection],
         waited_s: float,
-    ) -> tuple[Suggestion, ...]:
+    ) -> _Choice:
         """Ask the policy about each text once, and put the best first.
 
         Where the model has seen all, they are ranked by weight, else by the chance to be taken.
@@ -291,16 +301,27 @@ class CompletionService:
             if isinstance(candidate, Candidate):
                 candidates.setdefault(candidate.text, candidate)
         seen = all(each.weight is not None for each in candidates.values())
-        judged: list[tuple[float, Suggestion]] = []
+        judged: list[tuple[float, policy.Decision, Suggestion]] = []
         for each in candidates.values():
             given = features.vector(request, lately, each, waited_s)
             decision = policy.decide(given, belief, config.completion, draw)
-            if decision.show:
-                rank = each.weight if seen and each.weight is not None else decision.probability
-                made = _suggestion(request, prompt, each, decision.propensity, given)
-                judged.append((rank, made))
-        judged.sort(key=lambda pair: pair[0], reverse=True)
-        return tuple(suggestion for _, suggestion in judged)
+            rank = each.weight if seen and each.weight is not None else decision.probability
+            made = _suggestion(request, prompt, each, decision.propensity, given)
+            judged.append((rank, decision, made))
+        judged.sort(key=lambda each: each[0], reverse=True)
+        return _Choice(
+            tuple(made for _, decision, made in judged if decision.show),
+            max((decision.probability for _, decision, _ in judged), default=None),
+            next((made for _, decision, made in judged if decision.propensity > 0), None),
+        )
+
+
+class _Choice(NamedTuple):
+    """What to show; the best chance of all; the best of those that might be shown."""
+
+    shown: tuple[Suggestion, ...]
+    chance: float | None
+    possible: Suggestion | None
 
 
 class _Laps:

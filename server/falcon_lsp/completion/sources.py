@@ -21,6 +21,15 @@ OpenDocuments = Callable[[str], Sequence[tuple[str, str, str, float]]]
 """Returns the open documents of one workspace (its argument), as the fields of `OpenDocument`."""
 
 
+Shares = Callable[[str, str], bool]
+"""Whether a file (its workspace, its path there) may be quoted in other files' prompts."""
+
+
+def everything(_workspace: str, _path: str) -> bool:
+    """Let every file be quoted."""
+    return True
+
+
 class LongTerm(Protocol):
     """What is needed of long-term memory."""
 

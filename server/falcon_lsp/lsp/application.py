@@ -52,6 +52,7 @@ class Application:
 
     def __init__(self) -> None:
         self.config = Config()
+        self.policy = RecordingPolicy(self.config.memory)
         self.host = EngineHost()
         self.short_term = ShortTermMemory()
         self.store = Store.default()
@@ -72,7 +73,7 @@ class Application:
 
     def start(self, config: Config, progress: Progress) -> None:
         """Open the store and begin loading the model; returns before either is done."""
-        self.config = config
+        self._configure(config)
         if self._started is not None:
             return
         self._started = config
@@ -87,6 +88,7 @@ class Application:
             server=config.memory_server,
             forgotten=self._follow_forgetting,
         )
+        self.memory.policy = self.policy
         self.adapters = AdapterRegistry(self.store.adapters)
         self.supervisor = TrainingSupervisor(
             self.store, self._training_config, self._pending_episodes, self._tell
@@ -104,10 +106,14 @@ class Application:
 
     def reconfigure(self, config: Config) -> None:
         """Take over changed settings; model and folders need a restart, and `troubles` says so."""
-        self.config = config
-        if self.memory is not None:
-            self.memory.policy = RecordingPolicy(config.memory)
+        self._configure(config)
         self._halt_training_if_off()
+
+    def _configure(self, config: Config) -> None:
+        self.config = config
+        self.policy = RecordingPolicy(config.memory, config.ignore)
+        if self.memory is not None:
+            self.memory.policy = self.policy
 
     def pause(self, paused: bool) -> None:
         """Stop or resume suggesting, recording and training; a running update is given up."""

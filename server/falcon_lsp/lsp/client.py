@@ -45,13 +45,15 @@ class ServerGone(Exception):
 class LspClient:
     """One server process and the conversation with it.
 
-    ``configuration`` answers the server's ``workspace/configuration``: nested objects by section.
+    ``configuration`` answers the server's ``workspace/configuration``: nested objects by section;
+    what ``by_folder`` holds for a folder's URI does so for that folder.
     ``notifications`` and ``requests`` collect the ``(method, params)`` of all that the server says
     and asks; ``answers`` maps what it may ask to functions of the parameters (else it gets null).
     """
 
     def __init__(self, configuration: Mapping[str, Any] | None = None) -> None:
         self.configuration = configuration or {}
+        self.by_folder: dict[str | None, Mapping[str, Any]] = {}
         self.notifications: list[tuple[str, Any]] = []
         self.requests: list[tuple[str, Any]] = []
         self.answers: dict[str, Callable[[Any], Any]] = {
@@ -238,10 +240,15 @@ class LspClient:
         self._send({"id": message["id"], "result": result})
 
     def _configured(self, params: Any) -> list[Any]:
-        return [self._section(item.get("section") or "") for item in params["items"]]
+        return [
+            self._section(
+                item.get("section") or "",
+                self.by_folder.get(item.get("scopeUri"), self.configuration),
+            )
+            for item in params["items"]
+        ]
 
-    def _section(self, section: str) -> Any:
-        found: Any = self.configuration
+    def _section(self, section: str, found: Any) -> Any:
         for name in filter(None, section.split(".")):
             found = found.get(name) if isinstance(found, Mapping) else None
         return found

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -20,6 +20,7 @@ from falcon_lsp.core.types import Outcome, new_id
 from falcon_lsp.lsp import convert, extensions, status
 from falcon_lsp.lsp.application import Application
 from falcon_lsp.lsp.base import FalconServer
+from falcon_lsp.lsp.notices import Notice
 from falcon_lsp.lsp.progress import ProgressReporter
 from falcon_lsp.lsp.session import FORWARDED, Session
 
@@ -38,6 +39,7 @@ class Falcon(FalconServer):
         self.app = app
         self.defaults = defaults
         self.session = Session(app, self.documents)
+        self.notice = Notice(app, self.session)
         self.wants_status = False
         self.told: set[str] = set()
         self.client_has_inline = False
@@ -62,7 +64,7 @@ def register(server: Falcon) -> None:
     feature(lsp.INITIALIZE)(bind(server, on_initialize))
     feature(lsp.INITIALIZED)(bind_async(server, on_initialized))
     feature(lsp.WORKSPACE_DID_CHANGE_CONFIGURATION)(bind_async(server, on_configuration))
-    feature(lsp.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)(bind(server, on_folders))
+    feature(lsp.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS)(bind_async(server, on_folders))
     feature(lsp.TEXT_DOCUMENT_DID_OPEN)(bind(server, on_open))
     feature(lsp.TEXT_DOCUMENT_DID_CHANGE)(bind(server, on_change))
     feature(lsp.TEXT_DOCUMENT_DID_CLOSE)(bind(server, on_close))
@@ -124,6 +126,7 @@ async def on_initialized(server: Falcon, _params: lsp.InitializedParams) -> None
         await tick(server)
     finally:
         server.app.listeners.remove(listener)
+        server.notice.remove()
 
 
 def training_listener(server: Falcon) -> Callable[[dict[str, Any]], None]:
@@ -155,26 +158,31 @@ async def on_configuration(server: Falcon, params: lsp.DidChangeConfigurationPar
 
 async def pull_configuration(server: Falcon, pushed: object = None) -> Config:
     """Return the settings: asked of the client when it can be asked, else what it sent."""
-    session, raw = server.session, pushed
+    session, raw, folders = server.session, pushed, list(server.session.folders)
+    of_folders: Sequence[object] = ()
     workspace = server.protocol.client_capabilities.workspace
     if workspace and workspace.configuration:
-        params = lsp.ConfigurationParams([lsp.ConfigurationItem(section="falcon")])
+        items = [lsp.ConfigurationItem(section="falcon", scope_uri=f) for f in (None, *folders)]
+        params = lsp.ConfigurationParams(items)
         try:
             pulled = await asyncio.wait_for(server.workspace_configuration_async(params), 5)
-            raw = pulled[0] if pulled else None
+            raw, *of_folders = pulled or [None]
         except Exception:  # noqa: BLE001 - a client that fails to answer gets the defaults
             logger.warning("the client did not answer workspace/configuration")
     config = session.configure(raw, session.initial) if raw else session.initial
+    session.configure_folders(dict(zip(folders, of_folders, strict=False)), config)
     while session.untold:
         server.tell(session.untold.pop(0))
     return config
 
 
-def on_folders(server: Falcon, params: lsp.DidChangeWorkspaceFoldersParams) -> None:
-    """Follow the folders that the client opens and closes."""
+async def on_folders(server: Falcon, params: lsp.DidChangeWorkspaceFoldersParams) -> None:
+    """Follow the folders that the client opens and closes; new ones may have their own settings."""
     gone = {folder.uri for folder in params.event.removed}
     added = [folder.uri for folder in params.event.added]
     server.session.folders = [f for f in server.session.folders if f not in gone] + added
+    if (workspace := server.protocol.client_capabilities.workspace) and workspace.configuration:
+        server.app.reconfigure(await pull_configuration(server))
 
 
 def on_open(server: Falcon, params: lsp.DidOpenTextDocumentParams) -> None:
@@ -296,6 +304,7 @@ async def tick(server: Falcon) -> None:
         await asyncio.sleep(TICK_SECONDS)
         try:
             server.session.tick()
+            await server.notice.refresh()
             for sentence in server.app.troubles():
                 server.tell(sentence)
             if not server.wants_status:

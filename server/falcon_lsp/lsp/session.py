@@ -6,12 +6,12 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 
 from falcon_lsp.completion.latency import LatencyLog
 from falcon_lsp.completion.service import Answer, CompletionService
-from falcon_lsp.config import Config, from_client_options
+from falcon_lsp.config import Config, at_folder, from_client_options
 from falcon_lsp.core.text import Position, TextSnapshot
 from falcon_lsp.core.types import CompletionRequest, Diagnostic, Outcome, TextEdit
 from falcon_lsp.lsp import convert
@@ -21,8 +21,9 @@ from falcon_lsp.lsp.documents import DocumentStore
 from falcon_lsp.lsp.generations import Generations
 from falcon_lsp.memory.diagnostics import compile_check, difference, follow
 from falcon_lsp.memory.drafts import Drafts
-from falcon_lsp.memory.events import Event, Place
+from falcon_lsp.memory.events import Event, Place, held
 from falcon_lsp.memory.observer import EpisodeObserver
+from falcon_lsp.memory.policy import Standing
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,7 @@ class Session:
         self.documents = documents
         self.initial = Config()
         self.folders: list[str] = []
+        self.folder_configs: dict[str, Config] = {}
         self.problems: list[str] = []
         self.untold: list[str] = []
         self.observer = EpisodeObserver()
@@ -61,6 +63,7 @@ class Session:
             short_term=app.short_term,
             config=lambda: app.config,
             open_documents=self._open_documents,
+            shares=lambda workspace, path: self._standing(workspace, path).record,
             believed=app.believed,
         )
         self.generations = Generations(app.host, self.completion)
@@ -75,19 +78,26 @@ class Session:
         self.untold += self.problems
         return config
 
+    def configure_folders(self, raw: Mapping[str, object], base: Config) -> None:
+        """Take over what folders' own settings decide, by URI, over the common ones."""
+        self.folder_configs = {
+            folder: at_folder(base, from_client_options(settings, base)[0])
+            for folder, settings in raw.items()
+        }
+
     async def complete(self, uri: str, position: Position, *, invoked: bool) -> Answer:
         """Answer one request of the editor; one that goes on where another is joins it."""
         request = self._request(uri, position, invoked=invoked)
         if isinstance(request, str):
-            self.latency.add(0.0, request)
-            return Answer.nothing(request)
+            self._note(uri, answer := Answer.nothing(request))
+            return answer
         started = time.perf_counter()
         try:
             answer = self.completion.answer_fast(request) or await self._ask_engine(request)
         except asyncio.CancelledError:
-            self.latency.add(0.0, "cancelled")
+            self._note(uri, Answer.nothing("cancelled"))
             raise
-        self.latency.add((time.perf_counter() - started) * 1000, answer.reason, answer.origin)
+        self._note(uri, answer, (time.perf_counter() - started) * 1000)
         self._offer(request, answer)
         self.rests(uri, position)
         return answer
@@ -201,17 +211,20 @@ class Session:
         self, uri: str, where: Position | int, *, invoked: bool
     ) -> CompletionRequest | str:
         """Return the question with its document, or the reason why there is nothing to ask."""
-        config = self.app.config
         snapshot = self.documents.get(uri)
         if snapshot is None:
             return "the document is not open or too large"
+        place = self._place(snapshot, "")
+        config = self._config_at(place.workspace)
         if not config.enable or self.app.paused:
             return "paused" if self.app.paused else "switched off"
         if self.app.snoozed and not invoked:
             return "snoozed"
         if snapshot.language not in config.languages:
             return f"language off: {snapshot.language}"
-        place = self._place(snapshot, "")
+        standing = self._standing(place.workspace, place.path)
+        if not standing.suggest:
+            return standing.reason
         at = where if isinstance(where, int) else snapshot.offset(where, self.documents.encoding)
         return CompletionRequest(
             uri=uri,
@@ -224,10 +237,31 @@ class Session:
             invoked=invoked,
         )
 
+    def _config_at(self, workspace: str) -> Config:
+        return self.folder_configs.get(workspace, self.app.config)
+
+    def _standing(self, workspace: str, path: str) -> Standing:
+        return self.app.policy.standing(workspace, path, self._config_at(workspace).ignore)
+
+    def _note(self, uri: str, answer: Answer, milliseconds: float = 0.0) -> None:
+        """Keep what became of a request, for the status."""
+        snapshot = self.documents.get(uri)
+        self.latency.add(
+            milliseconds,
+            answer.reason,
+            answer.origin,
+            detail=answer.detail,
+            language=snapshot.language if snapshot else "",
+            uri=uri,
+        )
+
     def _offer(self, request: CompletionRequest, answer: Answer) -> None:
         snapshot = self.documents.get(request.uri)
         if snapshot is None or snapshot.version != request.version:
             return
+        if answer.held is not None:
+            place = self._place(snapshot, answer.held.completion_id)
+            self._record([held(place, answer.held)])
         for suggestion in answer.suggestions:
             place = self._place(snapshot, suggestion.completion_id)
             events = self.observer.offered(suggestion, place, request.uri, snapshot, time.time())
@@ -242,7 +276,8 @@ class Session:
         """Hand on what is worth recording, if anything is; nothing waits for the disk."""
         telling = self.drafts.pass_on(events)
         self.app.observe(telling)
-        return self.app.record(telling) if telling else None
+        allowed = [e for e in telling if self._standing(e.workspace, e.path).record]
+        return self.app.record(allowed) if allowed else None
 
     def _check_later(self, uri: str, delay: float) -> None:
         if handle := self._checks.pop(uri, None):

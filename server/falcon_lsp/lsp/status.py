@@ -33,6 +33,7 @@ async def report(app: Application, session: Session, counters: Counter[str]) -> 
         "quiet": quiet_policy(app),
         "acceptance": app.short_term.acceptance(workspace),
         "reasons": [asdict(reason) for reason in session.latency.reasons()],
+        "silences": dict(session.latency.silences),
         "languages": list(app.config.languages),
         "memory": memory,
         "training": training,

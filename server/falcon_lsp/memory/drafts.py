@@ -31,7 +31,9 @@ class Drafts:
         passed: list[Event] = []
         for event in events:
             what = event.payload.get("outcome") if event.kind is Kind.OUTCOME else None
-            if event.kind is Kind.SUGGESTED or what == Outcome.SHOWN:
+            if event.kind is Kind.SUGGESTED and event.payload.get("propensity", 1.0) < 1:
+                passed.append(event)  # shown to learn something, so it counts whatever comes
+            elif event.kind is Kind.SUGGESTED or (what == Outcome.SHOWN and self._holds(event)):
                 self._hold(event)
             elif what != Outcome.SUPERSEDED or event.completion_id not in self._held:
                 passed += [*self._held.pop(event.completion_id, ()), event]
@@ -40,6 +42,9 @@ class Drafts:
     def clear(self) -> None:
         """Drop everything that is held back."""
         self._held.clear()
+
+    def _holds(self, event: Event) -> bool:
+        return event.completion_id in self._held
 
     def _hold(self, event: Event) -> None:
         self._held.setdefault(event.completion_id, []).append(event)

@@ -23,6 +23,7 @@ class Kind(enum.StrEnum):
     OUTCOME = "outcome"
     DIAGNOSTICS = "diagnostics"
     SETTLED = "settled"
+    HELD = "held"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,16 @@ def suggested(place: Place, suggestion: Suggestion) -> Event:
     payload = asdict(suggestion)
     del payload["completion_id"]
     return _event(Kind.SUGGESTED, place, payload, f"{place.completion_id}:suggested")
+
+
+def held(place: Place, suggestion: Suggestion) -> Event:
+    """A suggestion could have been shown to learn about it, and was not: numbers only, no text."""
+    payload = {
+        "propensity": suggestion.propensity,
+        "features": suggestion.features,
+        "features_version": suggestion.features_version,
+    }
+    return _event(Kind.HELD, place, payload, f"{place.completion_id}:held")
 
 
 def outcome(
