@@ -9,8 +9,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from falcon_lsp import __version__, commands
+from falcon_lsp import __version__, commands, policy_report
 from falcon_lsp.commands import UserError
+from falcon_lsp.completion.policy import FACTORS
 from falcon_lsp.model.engine import EngineError
 
 logger = logging.getLogger(__name__)
@@ -121,6 +122,13 @@ def _add_simple(verbs: argparse._SubParsersAction, common: argparse.ArgumentPars
     doctor.set_defaults(run=commands.doctor)
     status = verbs.add_parser("status", parents=[common], help="show what was learned so far")
     status.set_defaults(run=commands.status)
+    evaluate = verbs.add_parser(
+        "evaluate-policy", parents=[common], help="would another show threshold have been better?"
+    )
+    which = evaluate.add_mutually_exclusive_group()
+    which.add_argument("--threshold", type=_share, help="least estimated chance, 0 to 1")
+    which.add_argument("--aggressiveness", choices=tuple(FACTORS), help="default: quiet")
+    evaluate.set_defaults(run=policy_report.evaluate_policy)
 
 
 def _add_memory(verbs: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:  # type: ignore[type-arg]
@@ -191,6 +199,12 @@ def _add_replay(verbs: argparse._SubParsersAction, common: argparse.ArgumentPars
 def _minutes(text: str) -> float:
     if not 0 < (number := float(text)) < 100_000:
         raise argparse.ArgumentTypeError("must be more than 0")
+    return number
+
+
+def _share(text: str) -> float:
+    if not 0 <= (number := float(text)) <= 1:
+        raise argparse.ArgumentTypeError("must be 0 to 1")
     return number
 
 

@@ -67,9 +67,8 @@ class Belief:
     covariance: Matrix
 
     @classmethod
-    def fresh(cls, prior: Prior | None = None) -> Belief:
+    def fresh(cls, prior: Prior) -> Belief:
         """Return what is believed of somebody who is not known."""
-        prior = prior or shipped_prior()
         return cls(prior, prior.mean, _diagonal(prior.spread))
 
     def probability(self, given: Vector) -> float:
