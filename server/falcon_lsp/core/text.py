@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from falcon_lsp.core.types import TextEdit
 
 _LINE_END = re.compile(r"\r\n|\r|\n")
-_IMPORT = re.compile(r"\s*(import\b|from\b.*\bimport\b|export\b.*\bfrom\b|.*\brequire\()")
+_IMPORT = re.compile(r"\s*+(import\b|from\b.*\bimport\b|export\b.*\bfrom\b|.*\brequire\()")
 _MAX_IMPORT_LINES = 200
 
 
@@ -28,14 +28,27 @@ class PositionEncoding(enum.StrEnum):
     UTF16 = "utf-16"
     UTF32 = "utf-32"
 
-    def width(self, character: str) -> int:
-        """Return how many units ``character`` (one code point) takes."""
-        code = ord(character)
-        if self is PositionEncoding.UTF32:
-            return 1
-        if self is PositionEncoding.UTF16:
-            return 2 if code > 0xFFFF else 1
-        return 1 + (code > 0x7F) + (code > 0x7FF) + (code > 0xFFFF)
+    def measure(self, text: str) -> int:
+        """Return how many units ``text`` takes."""
+        return len(text) if text.isascii() else len(self._encoded(text)) // self._unit
+
+    def fit(self, text: str, units: int) -> int:
+        """Return how many characters of ``text`` lie wholly in its first ``units`` units."""
+        if text.isascii():
+            return min(len(text), units)
+        return len(self._encoded(text)[: units * self._unit].decode(self._codec, "ignore"))
+
+    def _encoded(self, text: str) -> bytes:
+        return text.encode(self._codec, "replace")
+
+    @property
+    def _codec(self) -> str:
+        return "utf-8" if self is PositionEncoding.UTF8 else f"{self.value}-le"
+
+    @property
+    def _unit(self) -> int:
+        """Bytes of one unit."""
+        return int(self.value.removeprefix("utf-")) // 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +83,13 @@ class TextSnapshot:
         if position.line >= len(self.line_starts):
             return len(self.text)
         start, end = self.line_bounds(max(0, position.line))
-        if encoding is PositionEncoding.UTF32 or self.text[start:end].isascii():
-            return min(end, start + max(0, position.character))
-        units = 0
-        for index in range(start, end):
-            units += encoding.width(self.text[index])
-            if units > position.character:
-                return index
-        return end
+        return start + encoding.fit(self.text[start:end], max(0, position.character))
 
     def position(self, offset: int, encoding: PositionEncoding) -> Position:
         """Return where ``offset`` lies; offsets outside the text are clamped."""
         offset = min(max(0, offset), len(self.text))
         line = bisect.bisect_right(self.line_starts, offset) - 1
-        ahead = self.text[self.line_starts[line] : offset]
-        return Position(line, sum(map(encoding.width, ahead)))
+        return Position(line, encoding.measure(self.text[self.line_starts[line] : offset]))
 
     def line_bounds(self, line: int) -> tuple[int, int]:
         """Return ``(start, end)`` of a line, its line end left out."""

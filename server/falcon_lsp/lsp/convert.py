@@ -14,7 +14,7 @@ from falcon_lsp.core.types import Suggestion
 
 ACCEPTED_COMMAND = "falcon.accepted"
 
-_WORD = re.compile(r"\w+\Z")
+_WORD = re.compile(r"\w*")
 
 
 def position(value: lsp.Position) -> Position:
@@ -53,9 +53,8 @@ def completion_item(
 
     Editors filter and sort by the word before the cursor, so the item replaces and repeats it.
     """
-    typed = _WORD.search(snapshot.text[: suggestion.offset])
-    word = typed[0] if typed else ""
-    label = word + suggestion.text.strip("\n").partition("\n")[0]
+    word = _word_before(snapshot.text, suggestion.offset)
+    label = word + suggestion.text.strip("\r\n").partition("\n")[0].rstrip("\r")
     where = lsp.Range(
         _lsp_position(snapshot, suggestion.offset - len(word), encoding),
         _lsp_position(snapshot, suggestion.offset, encoding),
@@ -70,6 +69,13 @@ def completion_item(
         text_edit=lsp.TextEdit(where, word + suggestion.text),
         command=accepted_command(suggestion.completion_id),
     )
+
+
+def _word_before(text: str, offset: int) -> str:
+    """Return the word that ends at ``offset``, read backwards: lines may be long."""
+    line = text[text.rfind("\n", 0, offset) + 1 : offset]
+    backwards = _WORD.match(line[::-1])
+    return backwards[0][::-1] if backwards else ""
 
 
 def _lsp_position(snapshot: TextSnapshot, offset: int, encoding: PositionEncoding) -> lsp.Position:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falcon_lsp.core.text import Position, PositionEncoding, TextSnapshot
+from falcon_lsp.core.text import Position, PositionEncoding, TextSnapshot, import_lines
 from falcon_lsp.core.types import TextEdit
 
 TEXTS = st.text(alphabet=st.sampled_from("ab \n\ré€😀\u2028\x0b"), max_size=60)
@@ -53,3 +53,16 @@ def test_every_offset_survives_the_round_trip(
 def test_edits_apply_one_after_the_other() -> None:
     edits = (TextEdit(0, 1, "xy"), TextEdit(2, 2, "!"))
     assert snapshot("abc").apply(edits, 2).text == "xy!bc"
+
+
+@given(st.text(max_size=40), st.integers(0, 90), st.sampled_from(PositionEncoding))
+def test_what_fits_is_the_longest_beginning_of_at_most_so_many_units(
+    text: str, units: int, encoding: PositionEncoding
+) -> None:
+    fitting = encoding.fit(text, units)
+    assert encoding.measure(text[:fitting]) <= units
+    assert fitting == len(text) or encoding.measure(text[: fitting + 1]) > units
+
+
+def test_a_line_of_blanks_is_read_once_and_not_once_for_each_blank() -> None:
+    assert import_lines(" " * 300_000 + "\nimport os") == ["import os"]
