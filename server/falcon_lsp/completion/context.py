@@ -13,16 +13,23 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from falcon_lsp.completion import brackets
+from falcon_lsp.completion.modules import MOST_FILES
 from falcon_lsp.completion.prompt import CHARACTERS_PER_TOKEN, prefix_window, suffix_window
 from falcon_lsp.completion.signatures import signatures
 from falcon_lsp.completion.sources import OpenDocument
-from falcon_lsp.completion.syntax import without_line
+from falcon_lsp.completion.syntax import KEPT_DEFINITIONS, without_line
 from falcon_lsp.config import ContextOptions
 from falcon_lsp.core.types import CompletionRequest, Snippet
 
 _PIECE_LINES: Final = 12
 _MAX_PIECES: Final = 150
 _MAX_DOCUMENTS: Final = 5
+_MOST_DEFINING: Final = KEPT_DEFINITIONS - MOST_FILES - 8
+"""Open files whose definitions are looked at: more than are remembered would be parsed each time.
+
+Room is left for imported files and for the document itself, which is another one after each edit.
+"""
+
 _WORD: Final = re.compile(r"[^\W\d]\w{2,}")
 
 
@@ -110,7 +117,8 @@ def _named(
     text = without_line(request.text, request.offset)
     here = OpenDocument(request.path, request.language, text, 0.0)
     visible = _lines(prefix_window(request, options)) | _lines(suffix_window(request, options))
-    return signatures(request, (*around.documents, *around.imported, here), visible)
+    documents = (*around.documents[:_MOST_DEFINING], *around.imported, here)
+    return signatures(request, documents, visible)
 
 
 BLOCKS: Final = (

@@ -24,6 +24,9 @@ logger = logging.getLogger(__name__)
 MAX_CHARACTERS: Final = 200_000
 """Longer documents are not parsed: that would take longer than the answer may."""
 
+KEPT_DEFINITIONS: Final = 64
+"""Documents whose definitions are remembered."""
+
 _GRAMMARS: Final = {
     "python": ("tree_sitter_python", "language"),
     "javascript": ("tree_sitter_javascript", "language"),
@@ -59,17 +62,24 @@ class Definition(NamedTuple):
     is_class: bool
 
 
-@lru_cache(maxsize=64)
 def definitions(language: str, text: str) -> tuple[Definition, ...]:
     """Return what ``text`` defines outside of functions, in order; nothing without a grammar."""
+    return _defined(language, text) if len(text) <= MAX_CHARACTERS else ()
+
+
+@lru_cache(maxsize=KEPT_DEFINITIONS)
+def _defined(language: str, text: str) -> tuple[Definition, ...]:
     tree = _parse(language, text)
-    return tuple(_definitions(tree.root_node, "")) if tree else ()
+    return tuple(_definitions(tree.root_node)) if tree else ()
 
 
-def _definitions(node: Node, owner: str) -> Iterator[Definition]:
-    for child in node.named_children:
+def _definitions(root: Node) -> Iterator[Definition]:
+    """Yield them without recursion: a chain of ``else if`` may be as deep as it likes."""
+    waiting = [(child, "") for child in reversed(root.named_children)]
+    while waiting:
+        child, owner = waiting.pop()
         if child.type in _DEEPER:
-            yield from _definitions(child, owner)
+            waiting += [(inner, owner) for inner in reversed(child.named_children)]
             continue
         whole = child
         for field in ("definition", "declaration"):
@@ -85,7 +95,7 @@ def _definitions(node: Node, owner: str) -> Iterator[Definition]:
         line = _text(whole).partition("\n")[0].strip()
         yield Definition(_text(name), line, head, _summary(body), owner, is_class)
         if is_class:
-            yield from _definitions(body, head)
+            waiting += [(inner, head) for inner in reversed(body.named_children)]
 
 
 def _between(node: Node, body: Node) -> str:
@@ -119,6 +129,8 @@ def parses_in_place(language: str, text_before: str, inserted: str, text_after: 
     fine. Errors that lie wholly in the line's text before the cursor are the developer's own. None
     where the language has no grammar or the document is too long.
     """
+    if len(text_before) + len(inserted) + len(text_after) > MAX_CHARACTERS:
+        return None
     start, stop = text_before.rfind("\n") + 1, text_after.find("\n")
     above, below = text_before[:start], text_after[stop:] if stop >= 0 else ""
     baseline = _parse(language, above + below)
@@ -267,9 +279,13 @@ def _width(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
-@lru_cache(maxsize=8)
 def _parse(language: str, text: str) -> Tree | None:
-    parser = _parser(language) if len(text) <= MAX_CHARACTERS else None
+    return _parsed(language, text) if len(text) <= MAX_CHARACTERS else None
+
+
+@lru_cache(maxsize=8)
+def _parsed(language: str, text: str) -> Tree | None:
+    parser = _parser(language)
     return parser.parse(text.encode("utf-8", "replace")) if parser else None
 
 

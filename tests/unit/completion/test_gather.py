@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from completion_samples import at
-from falcon_lsp.completion import context
+from falcon_lsp.completion import context, syntax
 from falcon_lsp.completion.context import Surroundings, cost, gather
 from falcon_lsp.completion.sources import OpenDocument
 from falcon_lsp.config import ContextOptions
@@ -93,3 +93,15 @@ def test_the_sum_never_exceeds_the_budget(texts: list[str], budget: int) -> None
         ),
     )
     assert sum(map(cost, chosen)) <= budget
+
+
+def test_with_many_open_files_only_the_edited_one_is_parsed_again() -> None:
+    around = Surroundings(
+        documents=[document(f"{n}.py", f"def f{n}(): ...\n") for n in range(200)],
+        imported=[document(f"lib/{n}.py", f"def g{n}(): ...\n") for n in range(8)],
+    )
+    for edit in range(4):
+        request = at(f"above = {edit}\nvalue = f3(‸")
+        before = syntax._defined.cache_info().misses
+        gather(request, OPTIONS, around)
+    assert syntax._defined.cache_info().misses == before + 1

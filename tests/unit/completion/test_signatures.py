@@ -68,6 +68,11 @@ def test_definitions_are_found_with_their_heads(language: str, text: str, heads:
     assert [definition.head for definition in definitions(language, text)] == heads
 
 
+def test_definitions_are_found_however_deep_they_lie() -> None:
+    chain = "if (a) {}" + " else if (b) {}" * 600 + " else { function f(x) {} }"
+    assert [definition.head for definition in definitions("javascript", chain)] == ["function f(x)"]
+
+
 def test_a_docstring_gives_its_first_line() -> None:
     assert definitions("python", SHOP)[0].summary == '"""What a customer wants."""'
     assert definitions("python", SHOP)[2].summary == '"""Return the sum."""'

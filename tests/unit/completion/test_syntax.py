@@ -72,8 +72,16 @@ def test_a_language_without_grammar_is_unknown() -> None:
     assert syntax.parses_in_place("rust", "", "}}", "") is None
 
 
-def test_a_document_too_long_to_parse_is_unknown() -> None:
-    assert syntax.parses_in_place("python", "x = 1\n" * 50_000, "))", "") is None
+@pytest.mark.parametrize("before", ["x = 1\n" * 50_000, "x = 1; " * 50_000])
+def test_a_document_too_long_to_parse_is_unknown(before: str) -> None:
+    assert syntax.parses_in_place("python", before, "))", "") is None
+
+
+def test_a_document_too_long_to_parse_is_not_remembered_either() -> None:
+    known = syntax._defined.cache_info().currsize, syntax._parsed.cache_info().currsize
+    assert syntax.definitions("python", "def a(): ...\n" * 50_000) == ()
+    assert not syntax.open_block("python", "if x:\n" * 50_000)
+    assert (syntax._defined.cache_info().currsize, syntax._parsed.cache_info().currsize) == known
 
 
 def test_threads_do_not_share_parsers() -> None:
