@@ -1,9 +1,10 @@
 """Take secrets out of text before it is stored.
 
 Each rule names a kind, words of which one must occur (a cheap test that spares most texts the
-pattern), and the pattern; a group named ``value`` limits what is replaced. Shapes are those that
-the issuers document. Minimum lengths are shorter than a whole key, so that one being typed is taken
-out too. A marker is the same for every secret of a kind and says nothing about it.
+pattern; none: there is no such word), and the pattern; a group named ``value`` limits what is
+replaced. Shapes are those that the issuers document. Minimum lengths are shorter than a whole key,
+so that one being typed is taken out too. A marker is the same for every secret of a kind and says
+nothing about it.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class _Rule:
 
 
 def _rule(kind: str, words: str, pattern: str, *, guess: bool = False) -> _Rule:
-    return _Rule(kind, tuple(words.split()), re.compile(pattern), guess)
+    return _Rule(kind, tuple(words.split()) or ("",), re.compile(pattern), guess)
 
 
 _EDGE = r"(?<![A-Za-z0-9_-])"
@@ -82,12 +83,26 @@ _RULES: tuple[_Rule, ...] = (
     _rule("npm", "npm_", _EDGE + r"npm_[A-Za-z0-9]{20,}"),
     _rule("npm", "_authToken", r"_authToken\s*=\s*(?P<value>[^\s\"'<$]{16,})"),
     _rule("pypi", "pypi-", _EDGE + r"pypi-AgE[\w-]{12,}"),
+    _rule("sendgrid", "SG.", _EDGE + r"SG\.[\w-]{10,}(?:\.[\w-]*)?"),
+    _rule("digitalocean", "_v1_", _EDGE + r"do[por]_v1_[a-f0-9]{12,}"),
+    _rule("shopify", "shp", _EDGE + r"shp(?:at|ca|pa|ss|ua)_[a-fA-F0-9]{12,}"),
+    _rule("databricks", "dapi", _EDGE + r"dapi[a-f0-9]{12,}(?![G-Zg-z])"),
+    _rule("newrelic", "NRAK-", _EDGE + r"NRAK-[A-Z0-9]{12,}"),
+    _rule("age-key", "AGE-SECRET-KEY-1", r"AGE-SECRET-KEY-1[A-Z0-9]{8,}"),
+    _rule("telegram", ":AA", r"(?<![\w:.])\d{8,10}:AA[\w-]{10,}"),
+    _rule("discord", "M N O", _EDGE + r"[MNO][A-Za-z\d_-]{22,27}\.[\w-]{6}\.[\w-]{12,}"),
     _rule("jwt", "eyJ", _EDGE + r"eyJ[\w-]{10,}\.(?:eyJ)?[\w-]{10,}(?:\.[\w-]*)?"),
     _rule(
         "password",
         "://",
         r"[a-zA-Z][a-zA-Z0-9+.-]{1,30}://[^\s:@/\"'`<>{}$%]{0,100}:"
-        r"(?P<value>[^\s:@/\"'`<>{}$%][^\s@/\"'`<>{}]{2,200})@[\w.\[-]",
+        r"(?P<value>[^\s:@/\"'`<>{}$%][^\s@/\"'`<>{}]{2,200})(?:@[\w.\[-]|@?(?=[\s\"'`]|\Z))",
+        guess=True,
+    ),
+    _rule(
+        "encoded",  # a line of a key, without the one that says so
+        "",
+        r"(?m)^[ \t\"'bB(]*(?P<bare>[A-Za-z0-9+/]{40,1000}={0,2})[ \t\"'\\n,;)]*$",
         guess=True,
     ),
     _rule(

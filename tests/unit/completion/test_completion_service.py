@@ -230,13 +230,6 @@ def test_it_counts_what_the_engine_said_and_in_how_many_passes() -> None:
     assert service.counts == {"tokens": said, "passes": said, "drafted": 0, "accepted": 0}
 
 
-def test_a_language_that_is_off_costs_nothing() -> None:
-    setting = Setting(StubEngine("x"), Config(languages=("javascript",)))
-    assert setting.reason(REQUEST) == "language off: python"
-    assert setting.engine.prompts == []
-    assert setting.memory.asked == []
-
-
 def test_what_was_rejected_before_does_not_come_back() -> None:
     setting = Setting(StubEngine("a + b"))
     setting.memory.rejected.add((WORKSPACE, "a + b"))
