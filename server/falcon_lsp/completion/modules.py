@@ -6,7 +6,7 @@ import posixpath
 import re
 from collections import OrderedDict
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Final
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
@@ -33,7 +33,7 @@ class WorkspaceFiles:
     """Reads files of workspaces that documents import, and keeps what it read while it is true."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[Path, tuple[tuple[int, int], str]] = OrderedDict()
+        self._kept: OrderedDict[tuple[Path, str], tuple[tuple[int, int], str]] = OrderedDict()
 
     def imported(self, request: CompletionRequest) -> list[OpenDocument]:
         """Return what ``request``'s document imports, at most `MOST_FILES`; nothing ever fails.
@@ -55,7 +55,7 @@ class WorkspaceFiles:
         try:
             about = file.stat()
             stamp = (about.st_mtime_ns, about.st_size)
-            known = self._kept.pop(file, None)
+            known = self._kept.pop((root, path), None)
             if known is None or known[0] != stamp:
                 inside = file.resolve().is_relative_to(root.resolve())
                 if not inside or not file.is_file() or about.st_size > LARGEST_BYTES:
@@ -63,16 +63,20 @@ class WorkspaceFiles:
                 known = (stamp, file.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
-        self._kept[file] = known
+        self._kept[root, path] = known
         while len(self._kept) > KEPT_FILES:
             self._kept.popitem(last=False)
         return known[1]
 
 
 def _folder(workspace: str) -> Path | None:
-    """Return the folder of a workspace's URI; None where it is no file's."""
-    parts = urlsplit(workspace)
-    return Path(url2pathname(parts.path)) if parts.scheme == "file" and parts.path else None
+    """Return the folder of a workspace's URI; None where it is not on this machine."""
+    try:
+        parts = urlsplit(workspace)
+    except ValueError:
+        return None
+    here = parts.scheme == "file" and parts.path and not parts.netloc
+    return Path(url2pathname(parts.path)) if here else None
 
 
 def imported(request: CompletionRequest) -> list[str]:
@@ -84,7 +88,16 @@ def imported(request: CompletionRequest) -> list[str]:
     folder = posixpath.dirname(request.path)
     find = _python if request.language == "python" else _script
     paths = [path for line in reversed(lines) for path in find(line, folder)]
-    return [path for path in dict.fromkeys(paths) if path != request.path]
+    return [path for path in dict.fromkeys(paths) if path != request.path and _is_below(path)]
+
+
+def _is_below(path: str) -> bool:
+    r"""Whether ``path`` stays in its folder on every system.
+
+    To Windows ``\\host\share`` is another machine, which even a look at the file would call up.
+    """
+    windows = PureWindowsPath(path)
+    return not windows.anchor and ".." not in windows.parts
 
 
 def _python(line: str, folder: str) -> Iterator[str]:

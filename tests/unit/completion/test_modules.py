@@ -37,6 +37,10 @@ def test_imports_are_looked_for_where_they_may_lie(
         ("a.py", "from ...b import c", "python"),
         ("a.ts", "import b from '../../b';", "typescript"),
         ("a.ts", "import b from 'package';", "typescript"),
+        ("a.py", "import ..host.share", "python"),
+        ("a.ts", r"import b from './\\host\share\b';", "typescript"),
+        ("web/a.ts", r"import b from './..\..\b';", "typescript"),
+        ("a.ts", r"import b from './C:\b';", "typescript"),
     ],
 )
 def test_nothing_outside_of_the_workspace_is_looked_for(
@@ -72,6 +76,22 @@ def test_what_is_large_or_no_text_or_elsewhere_is_not_read(tmp_path: Path) -> No
     assert WorkspaceFiles().imported(at(f"{lines}‸", workspace=root.as_uri())) == []
 
 
+def test_what_was_read_for_one_folder_is_not_given_to_another_that_only_links_to_it(
+    tmp_path: Path,
+) -> None:
+    inner, outer = tmp_path / "inner", tmp_path / "outer"
+    inner.mkdir()
+    outer.mkdir()
+    (inner / "b.py").write_text("one = 1\n", encoding="utf-8")
+    try:
+        (outer / "link").symlink_to(inner, target_is_directory=True)
+    except OSError:
+        pytest.skip("this system lets nobody link files")
+    files = WorkspaceFiles()
+    assert files.imported(at("import b\n‸", workspace=(outer / "link").as_uri()))
+    assert not files.imported(at("import link.b\n‸", workspace=outer.as_uri()))
+
+
 def test_the_number_of_files_is_bounded(tmp_path: Path) -> None:
     names = [f"module_{number}" for number in range(2 * MOST_FILES)]
     for name in names:
@@ -83,7 +103,15 @@ def test_the_number_of_files_is_bounded(tmp_path: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("workspace", ["", "untitled:Untitled-1", "vscode-remote://host/w"])
+def test_a_folder_on_another_machine_is_not_mistaken_for_one_here(tmp_path: Path) -> None:
+    (tmp_path / "b.py").write_text("one = 1\n", encoding="utf-8")
+    there = tmp_path.as_uri().replace("file://", "file://host", 1)
+    assert WorkspaceFiles().imported(at("import b\n‸", workspace=there)) == []
+
+
+@pytest.mark.parametrize(
+    "workspace", ["", "untitled:Untitled-1", "vscode-remote://host/w", "file://["]
+)
 def test_a_workspace_that_is_no_folder_has_no_files(workspace: str) -> None:
     assert WorkspaceFiles().imported(at("import b\n‸", workspace=workspace)) == []
 
