@@ -7,11 +7,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from falcon_lsp.core.types import CompletionRequest
-from falcon_lsp.model.drafts import Sources
+from falcon_lsp.model.drafts import MAX_MATCH, Sources
 from falcon_lsp.model.engine import Generation
 
 MIN_MATCH: Final = 16
 """Shortest context, in characters, that a copy must share with the text before the cursor."""
+
+MOST_SEARCHED: Final = 1_000_000
+"""Characters that are searched for what to copy, again for each token that is drafted."""
+
+_READ_BACK: Final = 2 * MAX_MATCH
+"""Characters before the cursor that hold a match as long as is measured, whatever its line ends."""
 
 MATCH_WORTH: Final = 0.04
 """What a copy's match adds to its log-likelihood, in nats per character.
@@ -80,8 +86,16 @@ def from_generation(generation: Generation, model_id: str, adapter_id: str) -> C
 
 
 def sources_at(request: CompletionRequest, others: Sequence[str]) -> Sources:
-    """Return what may be copied from: the file itself, then ``others``, most relevant first."""
-    return Sources((request.prefix, request.suffix, *others))
+    r"""Return what may be copied from: the file itself, then ``others``, most relevant first.
+
+    At most `MOST_SEARCHED` characters, of the file those next to the cursor; line ends are ``\n``.
+    """
+    at, left = request.offset, MOST_SEARCHED
+    texts: list[str] = []
+    for text in (request.text[max(0, at - left) : at], request.text[at : at + left], *others):
+        texts.append(text[:left].replace("\r\n", "\n"))
+        left -= len(texts[-1])
+    return Sources(texts)
 
 
 def copy_candidate(request: CompletionRequest, sources: Sources) -> Candidate | None:
@@ -89,7 +103,8 @@ def copy_candidate(request: CompletionRequest, sources: Sources) -> Candidate | 
 
     None where nothing of `MIN_MATCH` characters matches, or where the line ends behind it.
     """
-    prefix = request.prefix
+    prefix = request.text[max(0, request.offset - _READ_BACK) : request.offset]
+    prefix = prefix.replace("\r\n", "\n")
     if sum(map(str.isalnum, prefix[-MIN_MATCH:])) < MIN_MATCH // 3:
         return None
     match = sources.follow(prefix, MIN_MATCH, usable=lambda text: _rest_of_line(text).strip())
@@ -97,4 +112,4 @@ def copy_candidate(request: CompletionRequest, sources: Sources) -> Candidate | 
 
 
 def _rest_of_line(text: str) -> str:
-    return text.partition("\n")[0].rstrip("\r")
+    return text.partition("\n")[0]

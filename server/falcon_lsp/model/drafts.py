@@ -69,7 +69,7 @@ class Sources:
                 break
             end = found + wanted
             stop = end - 1
-            follows = self._text[end : self._text.index(_BORDER, end)][:length]
+            follows = self._text[end : end + length].partition(_BORDER)[0]
             if usable(follows):
                 before = self._text[max(0, end - MAX_MATCH) : end]
                 matched = count_common(reversed(tail), reversed(before))

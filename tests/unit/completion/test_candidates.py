@@ -5,11 +5,13 @@ import pytest
 from completion_samples import at
 from falcon_lsp.completion.candidates import (
     MIN_MATCH,
+    MOST_SEARCHED,
     Candidate,
     copy_candidate,
     from_generation,
     sources_at,
 )
+from falcon_lsp.model.drafts import Match
 from falcon_lsp.model.engine import Generation
 
 OTHER = "settings = load_settings(path)\nlogger = logging.getLogger(__name__)\n"
@@ -59,6 +61,23 @@ def test_crlf_is_not_copied() -> None:
     found = copy("logger = logging.‸", OTHER.replace("\n", "\r\n"))
     assert found is not None
     assert found.text == "getLogger(__name__)"
+
+
+def test_a_match_goes_on_over_line_ends_of_either_kind() -> None:
+    lines = "first_thing(1)\nsecond_thing(‸\n"
+    rows = "first_thing(1)\nsecond_thing(2)\nother_thing(1)\nsecond_thing(3)\n"
+    plain, windows = copy(rows + lines), copy((rows + lines).replace("\n", "\r\n"))
+    assert plain is not None
+    assert (plain.text, plain.matched) == ("2)", len("first_thing(1)\nsecond_thing("))
+    assert windows == plain
+
+
+def test_of_what_is_long_only_what_is_next_to_the_cursor_is_searched() -> None:
+    request = at("x" * MOST_SEARCHED + "near_the_cursor(‸quite_distant_place(1)")
+    sources = sources_at(request, ["another_document(1)"])
+    assert sources.follow("near_the_curs", 8) == Match("or(", len("near_the_curs"))
+    assert sources.follow("quite_distant_pl", 8) is None
+    assert sources.follow("another_docu", 8) is None
 
 
 def test_of_equally_long_matches_the_nearest_is_taken() -> None:

@@ -33,6 +33,7 @@ ROWS = "call_the_function(1)\n" * 3 + "call_the_function(2)\n"
         ([ROWS], "1)\ncall_the_function(", 8, Match("2)\n", 21)),
         ([], "abc", 1, None),
         (["abcd"], "", 1, None),
+        (["\0" * 9], "\0" * 9, 8, None),  # a file of null bytes looks like borders
     ],
 )
 def test_the_longest_match_wins_then_the_first_text_then_its_end(
