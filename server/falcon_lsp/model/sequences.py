@@ -111,7 +111,7 @@ class KeptSequences:
             if len(self._sequences) < KEPT:
                 self._sequences.insert(0, CachedSequence(self._model.fork()))
             chosen = self._sequences[0]
-        self._sequences.remove(chosen)
-        self._sequences.append(chosen)
+        others = [sequence for sequence in self._sequences if sequence is not chosen]
+        self._sequences = [*others, chosen]  # in one step: another thread may ask for the latest
         chosen.cut(chosen.common(wanted))
         return chosen

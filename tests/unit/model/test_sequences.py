@@ -95,6 +95,17 @@ def test_a_failure_empties_the_sequence_and_the_others_stay() -> None:
     assert [read(kept, document(number)) for number in (2, 1)] == [41, 0]
 
 
+def test_who_asks_for_the_latest_meanwhile_never_finds_none() -> None:
+    kept = KeptSequences(Recorder())
+    read(kept, document(0))
+    read(kept, document(1))
+    seen = kept._sequences
+    before = list(seen)
+    read(kept, document(0))
+    assert seen == before
+    assert kept.latest == document(0)
+
+
 def test_a_reset_forgets_everything() -> None:
     model = Recorder()
     kept = KeptSequences(model)
