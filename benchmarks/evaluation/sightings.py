@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import random
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -42,7 +43,7 @@ class Sighting:
     """A suggestion that would have been shown. ``wanted``: the developer takes (part of) it.
 
     ``took`` and ``said`` are what they do and report, with the noise of the simulated user; of
-    ``length`` characters ``kept`` stay. ``step`` orders commits, ``file`` numbers files.
+    ``length`` characters ``kept`` stay. ``step`` orders commits, ``file`` tells files apart.
     """
 
     project: str
@@ -65,7 +66,6 @@ class Typist:
         self._now = 0.0
         self._memory = ShortTermMemory(lambda: self._now)
         self._open: dict[str, str] = {}
-        self._files: dict[str, int] = {}
         self._service = CompletionService(
             engine=lambda: engine,
             memory=None,
@@ -116,7 +116,7 @@ class Typist:
             taken = shown.text[: decision.taken]
             right = common_length(taken, truth)
             self._learn(work, shown, decision)
-            file = self._files.setdefault(work.change.path, len(self._files))
+            file = zlib.crc32(work.change.path.encode())
             said = decision.reaction is not Reaction.TYPE_ON
             yield Sighting(
                 self._project.name, step, file, shown.features, wanted, decision.taken > 0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from evaluation.intervals import Ratio
 from evaluation.sightings import Sighting
 from falcon_lsp.completion import features
-from falcon_lsp.completion.belief import Belief, Prior
+from falcon_lsp.completion.belief import Belief, Prior, dot, logistic
 from falcon_lsp.completion.evidence import Allowance, evidence
 from falcon_lsp.completion.features import Vector
 from falcon_lsp.completion.policy import show_share
@@ -24,7 +24,7 @@ from falcon_lsp.memory.short_term import share_taken, trend
 from falcon_lsp.replay.user import NOISE
 
 GUESSES: Mapping[str, float] = {
-    "inside word": -2.5, "after closer": -0.7, "unseen": -0.8, "acceptance": 0.5, "here": 0.2,
+    "inside word": -5.5, "after closer": -0.7, "unseen": -0.8, "acceptance": 0.5, "here": 0.2,
     "around": 0.1, "errors": -0.2, "waited": -0.2,
 }  # fmt: skip
 """Weights that are believed before fitting; most are of what a replay never shows. Others are 0."""
@@ -32,13 +32,20 @@ GUESSES: Mapping[str, float] = {
 UNSEEN = ("invoked", "cut", "pause", "pace", "errors", "waited")
 """Features that a replay leaves still, or that say more about its machine: never fitted."""
 
-RIDGE = 3.0
+RIDGE = 1.0
 """How much the fit is held at `GUESSES`, in outcomes; chosen on the development projects."""
+
+SPREAD, SPREAD_OF_ONE = 0.1, 0.4
+"""How much developers are believed to differ: in each weight, and in how often they accept at all.
+
+Chosen on the development projects: wider spreads learn other developers than the usual one sooner
+and the usual one worse.
+"""
+
+THRESHOLDS = (0.04, 0.06, 0.08, 0.1, 0.12, 0.14, 0.16, 0.2, 0.24, 0.3)
 
 STEP_SECONDS = 3600.0
 """How far apart commits are, for the allowance's recovery: a developer makes several a day."""
-
-Estimate = Callable[[Sighting], float]
 
 
 def matrix(rows: Sequence[Sighting]) -> NDArray[np.float64]:
@@ -51,7 +58,7 @@ def wanted(rows: Sequence[Sighting]) -> NDArray[np.float64]:
     return np.array([row.wanted for row in rows], dtype=np.float64)
 
 
-def fit(rows: Sequence[Sighting], spread: float) -> Prior:
+def fit(rows: Sequence[Sighting]) -> Prior:
     """Return the weights of a logistic regression, held at `GUESSES`, on what was taken.
 
     The target is the chance that the simulated user takes a suggestion, noise and all.
@@ -68,13 +75,14 @@ def fit(rows: Sequence[Sighting], spread: float) -> Prior:
         weights += step
         if np.abs(step).max() < 1e-10:
             break
-    return Prior(tuple(round(float(w), 4) for w in weights), (spread,) * len(guess))
+    spread = (SPREAD_OF_ONE, *(SPREAD for _ in features.NAMES[1:]))
+    return Prior(tuple(round(float(w), 4) for w in weights), spread)
 
 
-def without_each(rows: Sequence[Sighting], spread: float) -> Iterator[tuple[Prior, list[Sighting]]]:
+def without_each(rows: Sequence[Sighting]) -> Iterator[tuple[Prior, list[Sighting]]]:
     """Yield each project's rows with the prior that all the others make."""
     for project, own in by_project(rows).items():
-        yield fit([row for row in rows if row.project != project], spread), own
+        yield fit([row for row in rows if row.project != project]), own
 
 
 def by_project(rows: Sequence[Sighting]) -> dict[str, list[Sighting]]:
@@ -220,9 +228,47 @@ def written(prior: Prior, rows: Sequence[Sighting]) -> dict[str, Any]:
     return {"version": features.VERSION, "fitted_on": about, "weights": weights}
 
 
-def frozen(prior: Prior) -> Prior:
-    """Return a prior that no outcome changes."""
-    return replace(prior, spread=(0.0,) * len(prior.spread))
+def other_developers(rows: Sequence[Sighting]) -> dict[str, list[Sighting]]:
+    """Return what others than the usual developer would have done at the same suggestions."""
+    rng = random.Random(7)
+    length = features.NAMES.index("length")
+    return {
+        "the usual one": list(rows),
+        "takes three in ten of what the usual one takes": [
+            _declined(row) if rng.random() > 0.3 else row for row in rows
+        ],
+        "takes nothing below 24 characters": [
+            _declined(row) if row.features[length] < SHORT else row for row in rows
+        ],
+    }
+
+
+SHORT = 0.8
+"""What `features` makes of 24 characters."""
+
+
+def one_life(rows: Sequence[Sighting]) -> list[Sighting]:
+    """Return all rows as one developer's in one long history, commit after commit."""
+    order = {key: at for at, key in enumerate(dict.fromkeys((r.project, r.step) for r in rows))}
+    return [replace(row, step=order[row.project, row.step]) for row in rows]
+
+
+def by_hand(rows: Sequence[Sighting]) -> list[Judged]:
+    """Return what the policy did before there was data: weights set by hand, threshold 0.25."""
+    weights = [BY_HAND.get(name, 0.0) for name in features.NAMES]
+    chances = [logistic(dot(weights, row.features)) for row in rows]
+    return [Judged(row, c, show_share(c, 0.25)) for row, c in zip(rows, chances, strict=True)]
+
+
+BY_HAND: Mapping[str, float] = {
+    "one": 0.2, "after word": 0.1, "after dot": 0.3, "after opener": 0.2, "after operator": 0.2,
+    "after closer": -0.7, "inside word": -2.5, "unseen": -0.8, "doubt": -1.2, "matched": 0.96,
+    "acceptance": 2.0,
+}  # fmt: skip
+
+
+def _declined(row: Sighting) -> Sighting:
+    return replace(row, wanted=False, took=False, kept=0)
 
 
 def _with_interval(ratio: Ratio) -> dict[str, float]:

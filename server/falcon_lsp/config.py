@@ -52,11 +52,11 @@ class CompletionOptions:
         choices=("auto", "never"),
     )  # fmt: skip
     threshold: float = option(
-        0.25, "Show nothing below this estimated chance of being accepted.", low=0.0, high=1.0
+        0.1, "Show nothing below this estimated chance of being accepted.", low=0.0, high=1.0
     )
     aggressiveness: str = option(
         "balanced", "How readily to suggest: `balanced` goes by the threshold, `eager` by half of "
-        "it, `quiet` by 1.6 times as much.",
+        "it, `quiet` by twice as much.",
         choices=("eager", "balanced", "quiet"),
     )  # fmt: skip
 

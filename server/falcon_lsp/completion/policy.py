@@ -17,7 +17,7 @@ EXPLORE_BAND: Final = 0.05
 EXPLORE_SHARE: Final = 0.05
 """How often inside the band: often enough to learn from, too seldom to disturb."""
 
-FACTORS: Final = {"eager": 0.5, "balanced": 1.0, "quiet": 1.6}
+FACTORS: Final = {"eager": 0.5, "balanced": 1.0, "quiet": 2.0}
 """What each aggressiveness makes of the threshold."""
 
 Believed = Callable[[], Belief]

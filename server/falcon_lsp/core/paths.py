@@ -52,6 +52,11 @@ class Store:
         return self.data / "chroma"
 
     @property
+    def quiet(self) -> Path:
+        """What the quiet policy learned: numbers that follow from the ledger."""
+        return self.data / "quiet.json"
+
+    @property
     def adapters(self) -> Path:
         """The folder of trained adapters and of the pointer to the current one."""
         return self.data / "adapters"

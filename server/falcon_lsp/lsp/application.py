@@ -79,7 +79,7 @@ class Application:
         self._started = config
         self.store = Store.default(config.data_dir, config.cache_dir)
         rejections = self.short_term.rejections if config.learning.instant else None
-        self.experience = Experience(self.store.data / "quiet.json")
+        self.experience = Experience(self.store.quiet)
         self.memory = MemoryService(
             self.store,
             config.memory,

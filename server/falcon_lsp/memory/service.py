@@ -273,6 +273,7 @@ class MemoryService:
                 day=day,
             )
         if gone:
+            self._store.quiet.unlink(missing_ok=True)
             self._long_term.discard()
             self._request("forgotten")
             self.follow()

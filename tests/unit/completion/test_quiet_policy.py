@@ -18,7 +18,7 @@ UNKNOWN = Lately()
 
 
 def sampled(logprob: float, text: str = "value + 1") -> Candidate:
-    return Candidate(text, "model", token_ids=(1, 2), logprobs=(logprob, logprob))
+    return Candidate(text, "model", token_ids=(1, 2, 3, 4), logprobs=(logprob,) * 4)
 
 
 def seen(marked: str, candidate: Candidate | None = None, **lately: float) -> features.Vector:
@@ -119,7 +119,7 @@ def test_what_was_asked_for_is_always_shown() -> None:
     [
         ("balanced", 0.25, 0.25),
         ("eager", 0.25, 0.125),
-        ("quiet", 0.25, 0.4),
+        ("quiet", 0.25, 0.5),
         ("quiet", 1.0, 1.0),
         ("quiet", 0.0, 0.0),
     ],
