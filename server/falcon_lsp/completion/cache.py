@@ -118,11 +118,6 @@ class SuggestionCache:
             for suggestion in offer.suggestions
         )
 
-    def clear(self) -> None:
-        """Forget everything, for example because settings or the adapter changed."""
-        with self._lock:
-            self._entries.clear()
-
     def _near(self, request: CompletionRequest) -> Iterator[tuple[Place, Offer, str]]:
         """Yield offers that begin at most their own length before the cursor, the latest first.
 

@@ -71,13 +71,14 @@ class Prompter:
         steps = window_steps(request.offset, config.context)
         below = hash(request.suffix.partition("\n")[2])
         key = (request.workspace, config.context, steps, below)
-        known = self._contexts.get(request.uri)
+        contexts = self._contexts
+        known = contexts.get(request.uri)
         if known is None or known.key != key:
             known = _Context(key, self._gather(request, config, token))
-        self._contexts.pop(request.uri, None)
-        self._contexts[request.uri] = known
-        while len(self._contexts) > MAX_CONTEXTS:
-            self._contexts.popitem(last=False)
+        contexts.pop(request.uri, None)
+        contexts[request.uri] = known
+        while len(contexts) > MAX_CONTEXTS:
+            contexts.popitem(last=False)
         return build_prompt(request, known.snippets, config.context)
 
     def is_warm(self, uri: str) -> bool:
@@ -95,8 +96,8 @@ class Prompter:
         return [each for each in found if self._shares(request.workspace, each.path)]
 
     def reset(self) -> None:
-        """Forget every context; the next prompt of each document gathers anew."""
-        self._contexts.clear()
+        """Forget every context, those that are being gathered too; the next prompts gather anew."""
+        self._contexts = OrderedDict()
 
     def _gather(
         self, request: CompletionRequest, config: Config, token: CancellationToken

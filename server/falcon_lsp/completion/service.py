@@ -120,7 +120,7 @@ class CompletionService:
         back to whole words (of several lines: to whole lines) and known to parse. ``hear`` is
         called with what the model has said so far; ``ahead`` marks a request that nobody made yet.
         """
-        laps = _Laps()
+        laps, cache = _Laps(), self._cache
         if (fast := self.answer_fast(request)) is not None:
             return fast
         laps.lap("cache")
@@ -145,7 +145,7 @@ class CompletionService:
             why = policy.describe(chance, config.completion) if chance is not None else ""
             nothing = Answer.nothing(_reason(refined), laps.ms, why)
             return replace(nothing, held=choice.possible)
-        self._cache.add(request, choice.shown, ahead=ahead)
+        cache.add(request, choice.shown, ahead=ahead)
         return Answer(choice.shown, "", laps.ms)
 
     def prepare(self, request: CompletionRequest, token: CancellationToken) -> None:
@@ -169,8 +169,11 @@ class CompletionService:
         return self._prompter.is_warm(uri)
 
     def reset(self) -> None:
-        """Forget what was offered and read, because settings or the adapter changed."""
-        self._cache.clear()
+        """Forget what was offered and read, because settings or the adapter changed.
+
+        What is being answered meanwhile is not remembered either.
+        """
+        self._cache = SuggestionCache()
         self._prompter.reset()
 
     def _best_chance(

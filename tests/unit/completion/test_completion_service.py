@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from completion_samples import WORKSPACE, StubEngine, StubMemory, at, typed
+from falcon_lsp.completion.prompter import Prompter
 from falcon_lsp.completion.service import CompletionService
 from falcon_lsp.config import CompletionOptions, Config, ContextOptions
 from falcon_lsp.core.cancellation import CancellationToken, DeadlineExceeded
@@ -368,3 +369,22 @@ def test_reset_forgets_what_was_offered_and_read() -> None:
     setting.service.reset()
     assert setting.service.answer_fast(REQUEST) is None
     assert not setting.service.is_warm(REQUEST.uri)
+
+
+def test_what_is_said_while_everything_is_forgotten_is_not_remembered() -> None:
+    def forget(_count: int, _token: CancellationToken) -> None:
+        setting.service.reset()
+
+    setting = Setting(StubEngine("a + b", on_token=forget))
+    assert setting.texts(REQUEST) == ["a + b"]
+    assert setting.service.answer_fast(REQUEST) is None
+
+
+def test_what_is_gathered_while_everything_is_forgotten_is_not_remembered() -> None:
+    def forget(workspace: str) -> list[tuple[str, str, str, float]]:
+        prompter.reset()
+        return [OTHER]
+
+    prompter = Prompter(None, StubMemory(), forget)
+    prompter.prompt(REQUEST, Config(), CancellationToken())
+    assert not prompter.is_warm(REQUEST.uri)
