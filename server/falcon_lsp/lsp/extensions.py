@@ -52,7 +52,7 @@ class ForwardedDiagnostics:
 
 def read_feedback(params: Any) -> Feedback:
     """Read a ``falcon/feedback`` message; raises `JsonRpcInvalidParams`."""
-    data = plain(params)
+    data = fields(params)
     try:
         outcome = Outcome(data.get("outcome"))
     except ValueError:
@@ -63,14 +63,14 @@ def read_feedback(params: Any) -> Feedback:
         raise JsonRpcInvalidParams(f"outcome must be one of {', '.join(REPORTABLE)}")
     if not isinstance(completion_id, str) or not isinstance(event_id, str):
         raise JsonRpcInvalidParams("completionId and eventId must be strings")
-    if kept is not None and (not isinstance(kept, int) or kept < 0):
+    if kept is not None and (type(kept) is not int or kept < 0):
         raise JsonRpcInvalidParams("charsKept must be a number of characters")
     return Feedback(event_id, completion_id, outcome, kept)
 
 
 def read_diagnostics(params: Any) -> ForwardedDiagnostics:
     """Read a ``falcon/diagnostics`` message; raises `JsonRpcInvalidParams`."""
-    data = plain(params)
+    data = fields(params)
     uri, found = data.get("uri"), data.get("diagnostics")
     if not isinstance(uri, str) or not isinstance(found, list):
         raise JsonRpcInvalidParams("uri must be a string and diagnostics a list")
@@ -79,7 +79,7 @@ def read_diagnostics(params: Any) -> ForwardedDiagnostics:
 
 def read_cursor(params: Any) -> tuple[str, Position]:
     """Read a ``falcon/cursor`` message; raises `JsonRpcInvalidParams`."""
-    data = plain(params)
+    data = fields(params)
     uri, place = data.get("uri"), data.get("position")
     known = place if isinstance(place, dict) else {}
     line, character = known.get("line"), known.get("character")
@@ -90,7 +90,7 @@ def read_cursor(params: Any) -> tuple[str, Position]:
 
 def read_flag(params: Any, name: str) -> bool:
     """Read one boolean of a message; raises `JsonRpcInvalidParams`."""
-    value = plain(params).get(name)
+    value = fields(params).get(name)
     if not isinstance(value, bool):
         raise JsonRpcInvalidParams(f"{name} must be true or false")
     return value
@@ -98,7 +98,7 @@ def read_flag(params: Any, name: str) -> bool:
 
 def read_minutes(params: Any) -> float:
     """Read for how long to be quiet; raises `JsonRpcInvalidParams`."""
-    value = plain(params).get("minutes")
+    value = fields(params).get("minutes")
     if type(value) not in (int, float) or not 0 <= value <= MAX_SNOOZE_MINUTES:
         raise JsonRpcInvalidParams(f"minutes must be a number from 0 to {MAX_SNOOZE_MINUTES}")
     return float(value)
@@ -106,10 +106,18 @@ def read_minutes(params: Any) -> float:
 
 def read_text(params: Any, name: str) -> str:
     """Read one string of a message; raises `JsonRpcInvalidParams`."""
-    value = plain(params).get(name)
+    value = fields(params).get(name)
     if not isinstance(value, str) or not value:
         raise JsonRpcInvalidParams(f"{name} must be a string")
     return value
+
+
+def fields(params: Any) -> dict[str, Any]:
+    """Return a message's parameters by name, none where there are none."""
+    data = {} if params is None else plain(params)
+    if not isinstance(data, dict):
+        raise JsonRpcInvalidParams("the parameters must be an object")
+    return data
 
 
 def plain(value: Any) -> Any:
@@ -120,11 +128,11 @@ def plain(value: Any) -> Any:
         return {str(key): plain(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
         return [plain(inner) for inner in value]
-    return {} if value is None else value
+    return value
 
 
 def _diagnostic(raw: Any) -> Diagnostic:
-    if not isinstance(raw, dict) or not isinstance(raw.get("line"), int):
+    if not isinstance(raw, dict) or type(raw.get("line")) is not int:
         raise JsonRpcInvalidParams("each diagnostic needs a line")
     severity = raw.get("severity")
     return Diagnostic(
