@@ -14,6 +14,7 @@ import tempfile
 import time
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from falcon_lsp.core.paths import (
     Busy,
@@ -26,7 +27,9 @@ from falcon_lsp.core.paths import (
 from falcon_lsp.model import errand
 from falcon_lsp.model.engine import EngineError
 from falcon_lsp.model.loader import ModelFiles
-from falcon_lsp.model.tensor_file import MappedTensors
+
+if TYPE_CHECKING:
+    from falcon_lsp.model.tensor_file import MappedTensors
 
 logger = logging.getLogger(__name__)
 
@@ -53,6 +56,8 @@ class QuantisedCache:
 
     def open(self, adapter: Path | None) -> MappedTensors:
         """Return the weights with ``adapter`` merged; raises `EngineError` when it does not fit."""
+        from falcon_lsp.model.tensor_file import MappedTensors  # numpy: not needed to forget
+
         try:
             key = self._key(adapter)
             file = self._find(key) or self._make(key, adapter)
