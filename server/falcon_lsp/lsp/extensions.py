@@ -112,8 +112,8 @@ def read_text(params: Any, name: str) -> str:
     return value
 
 
-def fields(params: Any) -> dict[str, Any]:
-    """Return a message's parameters by name, none where there are none."""
+def fields(params: Any) -> Any:
+    """Return a message's parameters as a dict by name; raises `JsonRpcInvalidParams`."""
     data = {} if params is None else plain(params)
     if not isinstance(data, dict):
         raise JsonRpcInvalidParams("the parameters must be an object")
