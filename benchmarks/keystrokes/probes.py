@@ -91,15 +91,18 @@ async def swap(
 
 
 async def stop(editor: Editor, workspace: Path, part: Part) -> dict[str, Any]:
-    """Withdraw questions at places not asked before; returns when the processor rests after it."""
+    """Withdraw questions at places not asked before; returns when the processor rests after it.
+
+    The file is closed with it: in an open one the server goes on to read ahead.
+    """
     rests: list[float] = []
-    async with _opened(editor, workspace, part) as uri:
-        for where in _places(part)[:STOPS]:
+    for where in _places(part)[:STOPS]:
+        async with _opened(editor, workspace, part) as uri:
             asking = asyncio.ensure_future(editor.inline_completion(uri, where))
             await asyncio.sleep(STOP_AFTER)
             editor.notify("$/cancelRequest", {"id": editor.last_id})
-            rests.append(await _rest(editor.process.pid))
-            await asyncio.gather(asking, return_exceptions=True)
+        rests.append(await _rest(editor.process.pid))
+        await asyncio.gather(asking, return_exceptions=True)
     rests.sort()
     return {"withdrawn": len(rests), "rests_after_ms": [round(seconds * 1e3) for seconds in rests]}
 
