@@ -24,7 +24,8 @@ WRITER = textwrap.dedent("""
 
     ledger = Ledger(Path(sys.argv[1]))
     for number in range(int(sys.argv[3])):
-        ledger.append(episode_events(f"{sys.argv[2]}-{number}", prefix="x = 1\\n" * 400))
+        ledger.append(episode_events(
+            f"{sys.argv[2]}-{number}", prefix="x = 1\\n" * 400, path=f"src/{number % 50}.py"))
         print(number, flush=True)
 """)
 

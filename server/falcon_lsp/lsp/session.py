@@ -277,6 +277,10 @@ class Session:
         telling = self.drafts.pass_on(events)
         self.app.observe(telling)
         allowed = [e for e in telling if self._standing(e.workspace, e.path).record]
+        if telling and not allowed:
+            refused: Future[bool] = Future()
+            refused.set_result(False)
+            return refused
         return self.app.record(allowed) if allowed else None
 
     def _check_later(self, uri: str, delay: float) -> None:

@@ -24,6 +24,7 @@ from typing import Any, TextIO
 from falcon_lsp.core.types import Outcome
 from falcon_lsp.memory import event_log, salvage
 from falcon_lsp.memory import ledger_forgetting as forgetting
+from falcon_lsp.memory import ledger_sources as sources
 from falcon_lsp.memory.episodes import Episode, fold
 from falcon_lsp.memory.event_log import ImportReport
 from falcon_lsp.memory.events import Event, Kind
@@ -286,6 +287,8 @@ class Ledger:
             gone = [row[0] for row in db.execute(forgetting.MATCHING, wanted).fetchall()]
             for completion_id in gone:
                 forgetting.erase(db, completion_id)
+            if gone:
+                sources.forget(db)
             db.execute(
                 "INSERT INTO numbers VALUES ('forgotten', ?) "
                 "ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
@@ -379,15 +382,20 @@ def _enqueue(db: sqlite3.Connection, event: Event) -> None:
     what = Outcome(event.payload["outcome"])
     if not what.final:
         return
-    db.execute(
+    new = db.execute(
         "INSERT OR IGNORE INTO queue (completion_id, enqueued) VALUES (?, ?)",
         (event.completion_id, event.time),
-    )
-    if what is Outcome.UNDONE:
+    ).rowcount
+    if new and not sources.count(db, event):
+        db.execute(
+            "UPDATE queue SET state = 'done', result = ? WHERE completion_id = ?",
+            (sources.SURPLUS, event.completion_id),
+        )
+    elif what is Outcome.UNDONE:
         db.execute(
             "UPDATE queue SET state = 'waiting', tries = 0, owner = NULL, expires = NULL, "
-            "result = '' WHERE completion_id = ? AND state IN ('leased', 'done')",
-            (event.completion_id,),
+            "result = '' WHERE completion_id = ? AND state IN ('leased', 'done') AND result <> ?",
+            (event.completion_id, sources.SURPLUS),
         )
 
 
