@@ -107,7 +107,10 @@ def _text(candidate: Candidate) -> Vector:
 
 
 def _doubts(doubts: Sequence[float]) -> Vector:
-    """Return mean, first, largest and total of the tokens' doubts (nats), each bounded."""
+    """Return mean, first, largest and total of the tokens' doubts (nats), each bounded.
+
+    A large one is mostly a token that was forced: one that spells what stood there, or a copy's.
+    """
     mean = sum(doubts) / len(doubts)
     total = math.log1p(min(sum(doubts), 100.0))
     return min(mean, 3.0), min(doubts[0], 4.0) / 2, min(max(doubts), 8.0) / 4, total

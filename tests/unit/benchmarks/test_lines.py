@@ -28,7 +28,7 @@ def _place(before: str, text: str = TEXT) -> Place:
 
 
 def _said(text: str, doubt: float = 0.1) -> Generation:
-    return Generation(text, (1,), (-doubt,), "line")
+    return Generation(text, (1, 2, 3), (-doubt,) * 3, "line")
 
 
 def _measured(place: Place, said: Generation, *project: File) -> dict[str, tuple[float, float]]:

@@ -98,7 +98,7 @@ FORGETTING = [
 def test_forgetting_forgets_the_rejection(store: Store, opened, what: dict) -> None:
     service, rejections = opened()
     service.record([*no(), *no("c2", workspace="file:///other", path="b.py", time=1.7e9)])
-    service._follow()
+    service.follow()
     assert blocked(rejections)
     service.forget(**what)
     assert not blocked(rejections)
@@ -109,24 +109,24 @@ def test_what_another_process_rejects_forgives_or_forgets_counts_here(opened) ->
     one, mine = opened()
     other, _ = opened()
     other.record(no())
-    other._follow()
-    one._follow()
+    other.follow()
+    one.follow()
     assert blocked(mine)
     assert other.forgive("c1") == 1
-    one._follow()
+    one.follow()
     assert not blocked(mine)
     other.record(no("c2"))
-    one._follow()
+    one.follow()
     assert blocked(mine)
     other.forget(completion_ids=["c2"])
-    one._follow()
+    one.follow()
     assert not blocked(mine)
 
 
 def test_what_is_forgiven_stays_forgiven_and_is_silence_for_learning(store: Store, opened) -> None:
     service, rejections = opened()
     service.record([*no(), *no("c2")])
-    service._follow()
+    service.follow()
     (entry,) = service.rejections()
     assert service.forgive("c1") == 2
     assert not blocked(rejections)
@@ -143,7 +143,7 @@ def test_a_rejected_secret_leaves_its_redacted_form_only(store: Store, opened) -
     service, _ = opened()
     secret = "gh" + "p_" + "".join("aB3dE5gH7j"[i % 10] for i in range(36))
     service.record(no(text=f'token = "{secret}"'))
-    service._follow()
+    service.follow()
     (entry,) = service.rejections()
     assert secret not in repr(entry)
     assert "token" in entry.text
