@@ -6,6 +6,7 @@ closes too much. Regular-expression literals are read as ordinary text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 _CLOSER = {"(": ")", "[": "]", "{": "}"}
@@ -14,6 +15,13 @@ _PYTHON_QUOTES = ('"""', "'''", '"', "'")
 _SCRIPT_QUOTES = ('"', "'", "`")
 _QUOTES = {*_PYTHON_QUOTES, *_SCRIPT_QUOTES}
 _SPANS_LINES = {'"""', "'''", "`"}
+_PYTHON_MARK = re.compile(r"""[()\[\]{}"'#]""")
+_SCRIPT_MARK = re.compile(r"""[()\[\]{}"'`]|//""")
+_IN_STRING = {
+    quote: re.compile(rf"\\.|{quote}" + ("" if quote in _SPANS_LINES else r"|\n"), re.DOTALL)
+    for quote in _QUOTES
+}
+"""What matters outside of strings, and inside of each; all else is passed over at once."""
 
 
 def comment_mark(language: str) -> str:
@@ -43,6 +51,7 @@ def closings(text: str, language: str, stack: list[str]) -> Iterator[tuple[int, 
     negative, the second one more so.
     """
     comment = comment_mark(language)
+    marks = _PYTHON_MARK if language == "python" else _SCRIPT_MARK
     index, surplus = 0, 0
     while index < len(text):
         quote = stack[-1] if stack and stack[-1] in _QUOTES else None
@@ -53,6 +62,10 @@ def closings(text: str, language: str, stack: list[str]) -> Iterator[tuple[int, 
             if closed:
                 yield index - len(quote), len(stack) - surplus
             continue
+        following = marks.search(text, index)
+        if following is None:
+            break
+        index = following.start()
         here = text[index]
         if text.startswith(comment, index):
             index = _line_end(text, index)
@@ -76,15 +89,11 @@ def _leave_string(text: str, index: int, quote: str) -> tuple[int, bool | None]:
 
     False means that its line ended first; None that the text did.
     """
-    while index < len(text):
-        if text[index] == "\\":
-            index += 2
-        elif text.startswith(quote, index):
-            return index + len(quote), True
-        elif text[index] == "\n" and quote not in _SPANS_LINES:
-            return index, False
-        else:
-            index += 1
+    for found in _IN_STRING[quote].finditer(text, index):
+        if found[0] == quote:
+            return found.end(), True
+        if found[0] == "\n":
+            return found.start(), False
     return len(text), None
 
 

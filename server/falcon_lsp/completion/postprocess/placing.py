@@ -101,8 +101,9 @@ def refuse_indentation(candidate: Candidate, request: CompletionRequest) -> Cand
     lines = [line for line in lines if line.strip()]
     if _mixes_tabs_and_spaces(lines, request.text):
         return Rejection("indentation")
-    fits = all(_fits_below(line, above + lines[:index]) for index, line in enumerate(lines))
-    if fits or request.language != "python":
+    if request.language != "python":
+        return candidate
+    if all(_fits_below(line, above + lines[:index]) for index, line in enumerate(lines)):
         return candidate
     prose = syntax.in_comment_or_string(request.language, request.text, request.offset)
     return candidate if prose else Rejection("indentation")
