@@ -51,7 +51,6 @@ def closings(text: str, language: str, stack: list[str]) -> Iterator[tuple[int, 
     negative, the second one more so.
     """
     comment = comment_mark(language)
-    marks = _PYTHON_MARK if language == "python" else _SCRIPT_MARK
     index, surplus = 0, 0
     while index < len(text):
         quote = stack[-1] if stack and stack[-1] in _QUOTES else None
@@ -62,11 +61,8 @@ def closings(text: str, language: str, stack: list[str]) -> Iterator[tuple[int, 
             if closed:
                 yield index - len(quote), len(stack) - surplus
             continue
-        following = marks.search(text, index)
-        if following is None:
-            break
-        index = following.start()
-        here = text[index]
+        index = _next_mark(text, index, language)
+        here = text[index : index + 1]
         if text.startswith(comment, index):
             index = _line_end(text, index)
         elif mark := _quote_at(text, index, language):
@@ -95,6 +91,11 @@ def _leave_string(text: str, index: int, quote: str) -> tuple[int, bool | None]:
         if found[0] == "\n":
             return found.start(), False
     return len(text), None
+
+
+def _next_mark(text: str, index: int, language: str) -> int:
+    found = (_PYTHON_MARK if language == "python" else _SCRIPT_MARK).search(text, index)
+    return found.start() if found else len(text)
 
 
 def _quote_at(text: str, index: int, language: str) -> str | None:

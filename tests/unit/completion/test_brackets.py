@@ -17,6 +17,9 @@ from falcon_lsp.completion import brackets
         ("python", r"x = '\'(' + (", ["("]),
         ("javascript", "f(`a ${b", ["(", "`"]),
         ("javascript", "// it's\nf({", ["(", "{"]),
+        ("python", "x = 'a\\", ["'"]),
+        ("python", "x = 'a\\\nb' + (", ["("]),
+        ("javascript", "a / b + `\n' ${", ["`"]),
         ("javascript", "url = 'http://x' + (", ["("]),
     ],
 )
@@ -26,6 +29,10 @@ def test_open_marks_are_found_outermost_first(language: str, text: str, marks: l
 
 def test_a_surplus_closer_makes_the_depth_negative() -> None:
     assert list(brackets.closings("a) b)", "python", [])) == [(1, -1), (4, -2)]
+
+
+def test_a_string_is_closed_where_its_quote_begins() -> None:
+    assert list(brackets.closings("f('a')", "python", [])) == [(4, 1), (5, 0)]
 
 
 def test_an_open_string_has_no_closing() -> None:
