@@ -4,7 +4,7 @@ import { describe, log } from "./logger";
 import type { Reason, Requests } from "./protocol";
 import type { Supervisor } from "./client";
 import { newestFirst, type StatusBar } from "./status";
-import { pick, registerCommand, showError, showInfo, type Dispose } from "./vscodeapi";
+import { activeEditor, confirm, pick, registerCommand, showError, showInfo, type Dispose } from "./vscodeapi";
 
 /** The command of the status bar item. */
 export const SHOW_MENU = "falcon.showMenu";
@@ -27,6 +27,7 @@ export class Menu {
       registerCommand("falcon.trainNow", () => this.ask("falcon/trainNow")),
       registerCommand("falcon.rollback", () => this.ask("falcon/rollback")),
       registerCommand("falcon.whyNoSuggestion", () => this.explain()),
+      registerCommand("falcon.forgetFile", () => this.forgetFile()),
       registerCommand("falcon.showLog", () => log().show()),
       registerCommand("falcon.restart", () => this.server.restart()),
     ];
@@ -78,6 +79,23 @@ export class Menu {
         await showInfo(answer.message);
       }
     });
+  }
+
+  private async forgetFile(): Promise<void> {
+    const document = activeEditor()?.document;
+    if (document === undefined) {
+      await showInfo("Open the file that is to be forgotten.");
+      return;
+    }
+    const question = "Forget everything that was recorded of this file?";
+    const detail = "What was learned from it goes as well. This cannot be undone.";
+    if (await confirm(question, detail, "Forget")) {
+      await this.attempt(async () => {
+        const uri = document.uri.toString();
+        const answer = await this.server.request("falcon/forget", { uri });
+        await showInfo(answer?.message ?? "Forgotten.");
+      });
+    }
   }
 
   private async explain(): Promise<void> {

@@ -79,6 +79,7 @@ export interface Requests {
   "falcon/pause": { params: { paused: boolean }; result: unknown };
   "falcon/snooze": { params: { minutes: number }; result: unknown };
   "falcon/trainNow": { params: object; result: { message?: string } | null };
+  "falcon/forget": { params: { uri: string }; result: { message?: string } | null };
   "falcon/rollback": { params: object; result: { message?: string } | null };
 }
 

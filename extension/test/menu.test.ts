@@ -102,3 +102,17 @@ test("a request that fails is told in its own words", async () => {
   await editor.commands.get("falcon.trainNow")?.();
   assert.deepEqual(editor.messages, ["The server is not running."]);
 });
+
+test("a file is forgotten when that is confirmed, and not otherwise", async () => {
+  const document = { uri: { toString: () => "file:///work/a.py" } };
+  editor.active = { document } as unknown as typeof editor.active;
+  server.message = "Forgotten: 3 suggestions.";
+  editor.presses.push(undefined);
+  await editor.commands.get("falcon.forgetFile")?.();
+  assert.deepEqual(server.received("falcon/forget"), []);
+  editor.presses.push("Forget");
+  await editor.commands.get("falcon.forgetFile")?.();
+  assert.deepEqual(server.received("falcon/forget"), [{ uri: "file:///work/a.py" }]);
+  assert.equal(editor.messages.at(-1), "Forgotten: 3 suggestions.");
+  editor.active = undefined;
+});

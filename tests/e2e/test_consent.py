@@ -14,7 +14,7 @@ import pytest
 from loop_helpers import SOURCE, document, falcon, offered, ready, running
 
 from byte_scan import holding
-from falcon_lsp.lsp.client import LspClient
+from falcon_lsp.lsp.client import LspClient, ResponseError
 
 CANARY = "lighthouse_of_marmalade"
 HELPER = f"def {CANARY}(prices):\n    return sum(prices)\n"
@@ -130,3 +130,31 @@ async def test_the_command_line_asks_running_servers_why_nothing_came(tmp_path: 
 
 async def told(store: Path) -> list[dict[str, Any]]:
     return list((await asyncio.to_thread(falcon, store, "status"))["servers"])
+
+
+async def test_an_editor_may_have_a_file_forgotten(tmp_path: Path) -> None:
+    store, root = tmp_path / "store", tmp_path / "root"
+    text = HELPER + SOURCE
+    async with running(store, root) as client:
+        await ready(client)
+        for name in ("one.py", "two.py"):
+            uri, place = document(root, text.replace(CANARY, f"{CANARY}_{name[:3]}"), name)
+            client.open(uri, "python", text.replace(CANARY, f"{CANARY}_{name[:3]}"))
+            item = await offered(client, uri, place)
+            said = {"completionId": item["command"]["arguments"][0], "outcome": "accepted"}
+            assert await client.request("falcon/feedback", said) == {"recorded": True}
+            client.notify("textDocument/didClose", {"textDocument": {"uri": uri}})
+        answer = await client.request("falcon/forget", {"uri": (root / "one.py").as_uri()})
+        assert answer["message"].startswith("Forgotten: ")
+        async with asyncio.timeout(30):
+            while await asyncio.to_thread(holding, (store,), f"{CANARY}_one"):
+                pass
+    rows = falcon(store, "memory", "list")
+    assert {row["path"] for row in rows} <= {"two.py"}
+
+
+@pytest.mark.parametrize("params", [{}, {"day": "yesterday"}, {"uri": 7}, {"path": ""}])
+async def test_what_to_forget_has_to_be_named(tmp_path: Path, params: dict[str, object]) -> None:
+    async with running(tmp_path / "store", tmp_path) as client:
+        with pytest.raises(ResponseError, match="-32602"):
+            await client.request("falcon/forget", params)

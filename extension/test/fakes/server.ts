@@ -24,6 +24,7 @@ export class FakeServer implements Server {
       "falcon/pause": null,
       "falcon/snooze": null,
       "falcon/trainNow": { message: this.message },
+      "falcon/forget": { message: this.message },
       "falcon/rollback": { message: this.message },
     };
     return Promise.resolve(answers[method]);

@@ -11,7 +11,7 @@ import functools
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -164,6 +164,14 @@ class Application:
         except LedgerUnavailable as error:
             return f"It could not be undone: {error}"
         return "It may be offered again." if count else "Nothing rejected has that id."
+
+    def forget(self, what: Mapping[str, Any]) -> str:
+        """Erase episodes (`MemoryService.forget`) and all that was made of them; a sentence."""
+        try:
+            gone = self.memory.forget(**what) if self.memory else []
+        except LedgerUnavailable as error:
+            return f"Nothing could be forgotten: {error}"
+        return f"Forgotten: {len(gone)} suggestions, and all that was learned from them."
 
     def follow_adapters(self) -> None:
         """Look, cheaply, whether another adapter is to be served; swap it in beside requests."""

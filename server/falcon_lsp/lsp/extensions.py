@@ -6,6 +6,7 @@ them and checks it, so that a wrong message is answered with -32602 and nothing 
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,9 +27,15 @@ TRAIN_NOW = "falcon/trainNow"
 ROLLBACK = "falcon/rollback"
 REJECTIONS = "falcon/rejections"
 FORGIVE = "falcon/forgive"
+FORGET = "falcon/forget"
 
 REPORTABLE = (Outcome.ACCEPTED, Outcome.PARTIAL, Outcome.REJECTED, Outcome.UNDONE)
 MAX_DIAGNOSTICS = 1000
+FORGETTABLE = {
+    "completionId": "completion_ids", "eventId": "event_id", "uri": "uri", "path": "path",
+    "workspace": "workspace", "day": "day",
+}  # fmt: skip
+"""What may be named to be forgotten, and what we call it."""
 MAX_SNOOZE_MINUTES = 24 * 60
 
 
@@ -118,6 +125,25 @@ def fields(params: Any) -> Any:
     if not isinstance(data, dict):
         raise JsonRpcInvalidParams("the parameters must be an object")
     return data
+
+
+def read_forgetting(params: Any) -> dict[str, Any]:
+    """Read what to forget, by the names that `MemoryService.forget` uses, or a document's ``uri``.
+
+    Raises `JsonRpcInvalidParams`, also where nothing is named.
+    """
+    data = plain(params)
+    given = {new: data[old] for old, new in FORGETTABLE.items() if data.get(old) is not None}
+    if not given or not all(isinstance(value, str) and value for value in given.values()):
+        raise JsonRpcInvalidParams(f"name what to forget: one of {', '.join(FORGETTABLE)}")
+    if "day" in given:
+        try:
+            given["day"] = dt.date.fromisoformat(given["day"])
+        except ValueError as error:
+            raise JsonRpcInvalidParams("day must be written as YYYY-MM-DD") from error
+    if "completion_ids" in given:
+        given["completion_ids"] = [given["completion_ids"]]
+    return given
 
 
 def plain(value: Any) -> Any:

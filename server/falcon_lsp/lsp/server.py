@@ -85,6 +85,7 @@ def register(server: Falcon) -> None:
     feature(extensions.ROLLBACK)(bind_async(server, on_rollback))
     feature(extensions.REJECTIONS)(bind_async(server, on_rejections))
     feature(extensions.FORGIVE)(bind_async(server, on_forgive))
+    feature(extensions.FORGET)(bind_async(server, on_forget))
 
 
 def bind(server: Falcon, handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -295,6 +296,14 @@ async def on_forgive(server: Falcon, params: Any) -> dict[str, str]:
     """Let a rejected text be offered again."""
     rejection_id = extensions.read_text(params, "id")
     return {"message": await asyncio.to_thread(server.app.forgive, rejection_id)}
+
+
+async def on_forget(server: Falcon, params: Any) -> dict[str, str]:
+    """Erase what was recorded of an episode, a document, a workspace or a day."""
+    what = extensions.read_forgetting(params)
+    if uri := what.pop("uri", None):
+        what["workspace"], what["path"] = server.session.place_of(uri)
+    return {"message": await asyncio.to_thread(server.app.forget, what)}
 
 
 async def tick(server: Falcon) -> None:

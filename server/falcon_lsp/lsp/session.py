@@ -183,6 +183,11 @@ class Session:
         if not self.generations and time.monotonic() - self.last_edit > SWAP_AFTER_QUIET:
             self.app.follow_adapters()
 
+    def place_of(self, uri: str) -> tuple[str, str]:
+        """Return the workspace of a document, open or not, and its path there."""
+        workspace = convert.workspace_of(uri, self.folders)
+        return workspace, convert.relative_path(uri, workspace)
+
     def forget(self) -> None:
         """Let go of what was prepared, offered and held back: some of it may be forgotten now."""
         self.generations.cancel_all()
@@ -268,8 +273,7 @@ class Session:
             self._record(events)
 
     def _place(self, snapshot: TextSnapshot, completion_id: str) -> Place:
-        workspace = convert.workspace_of(snapshot.uri, self.folders)
-        path = convert.relative_path(snapshot.uri, workspace)
+        workspace, path = self.place_of(snapshot.uri)
         return Place(completion_id, workspace, path, snapshot.language)
 
     def _record(self, events: Sequence[Event]) -> Future[bool] | None:
