@@ -115,6 +115,23 @@ class BatchedModel:
             progress(done, len(rows))
         return [row.generation for row in rows]
 
+    def score(self, prompt: Prompt, fmt: FimFormat | None, text: str) -> tuple[float, ...]:
+        """Judge ``text`` as the answer, as `Engine.score` does."""
+        row = self._open(0, Question(prompt, fmt, single_line=True))
+        spelled, offsets = self.tokenizer.encode_with_offsets(row.healed + text)
+        batch = torch.tensor([row.ids + spelled], device=self.device)
+        with torch.inference_mode():
+            logits = self._model(input_ids=batch, logits_to_keep=len(spelled) + 1).logits[0]
+            chances = logits.float().log_softmax(-1)
+        new = [at for at, (_, end) in enumerate(offsets) if end > len(row.healed)]
+        ends = [
+            token
+            for token in range(len(self.tokenizer.pieces))
+            if (self._piece(token, fmt) or b"\n").startswith((b"\n", b"\r"))
+        ]
+        ending = float(chances[-1, ends].logsumexp(-1))
+        return (*(float(chances[at, spelled[at]]) for at in new), ending)
+
     def log_likelihood(self, ids: Sequence[int], scored: int) -> float:
         """Return the summed natural log-probability of the last ``scored`` tokens of ``ids``."""
         batch = torch.tensor([ids], device=self.device)

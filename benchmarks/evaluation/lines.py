@@ -7,9 +7,10 @@ model but the file itself. Copies come from the file and from all other files of
 from __future__ import annotations
 
 import ast
+import math
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 
 from evaluation.places import File, Place
@@ -59,19 +60,29 @@ def prompt_at(request: CompletionRequest) -> Prompt:
     return build_prompt(request, snippets, OPTIONS.context)
 
 
-def answer(place: Place, generation: Generation, project: Sequence[File]) -> Answers:
-    """Choose between the model's answer and a copy as the completion service does."""
+def answer(
+    place: Place,
+    generation: Generation,
+    project: Sequence[File],
+    score: Callable[[str], tuple[float, ...]],
+) -> Answers:
+    """Choose between the model's answer and a copy as the completion service does.
+
+    ``score`` tells how likely the model finds a text that it did not say itself.
+    """
     request = place.request
     model = from_generation(generation, "", "")
     copy = copy_candidate(request, sources_at(request, other_texts(place.file, project)))
+    if copy is not None:
+        copy = replace(copy, scored=score(copy.text))
     candidates = [each for each in (model, copy) if each is not None and each.text.strip()]
     refined = [
         outcome
         for each in candidates
         if not isinstance(outcome := postprocess.run(each, request, _FILTERS), Rejection)
     ]
-    best = _best(candidates, request)
-    offered = _best(refined, request)
+    best = _best(candidates)
+    offered = _best(refined)
     return Answers(
         place, model.text.rstrip(), copy.text.rstrip() if copy else None,
         best.text.rstrip() if best else "", model.text.strip() != "" and _passes(model, request),
@@ -120,8 +131,12 @@ def _decide(candidate: Candidate, request: CompletionRequest) -> policy.Decision
     return policy.decide(given, usual(), OPTIONS.completion)
 
 
-def _best(candidates: Sequence[Candidate], request: CompletionRequest) -> Candidate | None:
-    return max(candidates, key=lambda each: _decide(each, request).probability, default=None)
+def _best(candidates: Sequence[Candidate]) -> Candidate | None:
+    return max(candidates, key=_weight, default=None)
+
+
+def _weight(candidate: Candidate) -> float:
+    return -math.inf if candidate.weight is None else candidate.weight
 
 
 def _passes(candidate: Candidate, request: CompletionRequest) -> bool:

@@ -50,6 +50,12 @@ class ServedModel:
                 progress(len(answers), len(questions))
         return answers
 
+    def score(self, prompt: Prompt, fmt: FimFormat | None, text: str) -> tuple[float, ...]:
+        """Judge ``text`` as the answer, as `Engine.score` does."""
+        if fmt is not self._fmt:
+            raise ValueError("The product's engine knows one format.")
+        return self._engine.score(prompt, text, CancellationToken())
+
     def log_likelihood(self, ids: Sequence[int], scored: int) -> float:
         """Return the summed natural log-probability of the last ``scored`` tokens of ``ids``."""
         sequence = self._engine._model.fork()  # noqa: SLF001 - the network alone

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -39,6 +40,9 @@ class ScoredModel(Protocol):
 
     def generate(self, questions: Sequence[Question], progress: Progress) -> list[Generation]:
         """Answer every question, greedily, in their order."""
+
+    def score(self, prompt: Prompt, fmt: FimFormat | None, text: str) -> tuple[float, ...]:
+        """Judge ``text`` as the answer, as `Engine.score` does."""
 
     def log_likelihood(self, ids: Sequence[int], scored: int) -> float:
         """Return the summed natural log-probability of the last ``scored`` tokens of ``ids``."""
@@ -119,8 +123,15 @@ def rest_of_line(subject: Subject, *, development: bool = False) -> Measures:
     )
     projects = places.projects(subject.wheels)
     measured = [
-        lines.measure(lines.answer(place, generation, projects[place.file.package]))
-        for place, generation in zip(chosen, generations, strict=True)
+        lines.measure(
+            lines.answer(
+                place,
+                generation,
+                projects[place.file.package],
+                partial(subject.model.score, prompt, subject.fmt),
+            )
+        )
+        for place, prompt, generation in zip(chosen, prompts, generations, strict=True)
     ]
     packages = [place.file.package for place in chosen]
     return {

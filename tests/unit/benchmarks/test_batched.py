@@ -47,6 +47,16 @@ def _nobody(_done: int, _count: int) -> None:
 
 
 @pytest.mark.parametrize("fmt", [FALCON, COMMENTED], ids=lambda fmt: fmt.name)
+def test_a_text_is_judged_as_the_engine_judges_it(
+    folder: Path, model: BatchedModel, fmt: FimFormat
+) -> None:
+    engine = TorchEngine(ModelFiles(folder, "tiny", fmt, ""), device="cpu", dtype=torch.float32)
+    for prompt in PROMPTS:
+        expected = engine.score(prompt, "urn a + b", CancellationToken())
+        assert model.score(prompt, fmt, "urn a + b") == pytest.approx(expected, abs=1e-4)
+
+
+@pytest.mark.parametrize("fmt", [FALCON, COMMENTED], ids=lambda fmt: fmt.name)
 @pytest.mark.parametrize("single_line", [True, False])
 def test_a_batch_says_what_the_engine_says(
     folder: Path, model: BatchedModel, fmt: FimFormat, single_line: bool
