@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 NPM := npm --no-fund --no-audit --loglevel=error
 
 .DEFAULT_GOAL := help
-.PHONY: help install model node demo test check format vsix wheel bench bench-latency bench-infill bench-context clean
+.PHONY: help install model node demo test check format vsix wheel bench bench-latency bench-infill bench-context bench-quiet clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -60,6 +60,10 @@ bench-context: model ## score context and filters in the history of projects, in
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev
 	$(BIN)/python benchmarks/context.py --part development --out build/context.json
 	$(BIN)/python benchmarks/context.py --out build/context.json
+
+bench-quiet: install ## judge the quiet policy again by recorded suggestions, into build/ (a minute)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
+	$(BIN)/python benchmarks/quiet.py report --out build/quiet.json --plot build/quiet.svg
 
 clean: ## remove what was built, not what was learned
 	rm -rf $(VENV) node_modules build dist server-wheel extension/out
