@@ -30,9 +30,15 @@ def relative_path(uri: str, workspace: str) -> str:
 
 
 def workspace_of(uri: str, folders: Sequence[str]) -> str:
-    """Return the innermost workspace folder that holds ``uri``, or the file's own folder."""
+    """Return the innermost workspace folder that holds ``uri``, or the file's own folder.
+
+    A document that was never saved (``untitled:Untitled-1``) lies nowhere: it belongs to the first
+    folder, and without one to itself, never to what all such documents would share.
+    """
     holding = [folder for folder in folders if uri.startswith(folder.rstrip("/") + "/")]
-    return max(holding, key=len) if holding else uri.rpartition("/")[0]
+    if holding:
+        return max(holding, key=len)
+    return uri.rpartition("/")[0] or (folders[0] if folders else uri)
 
 
 def accepted_command(completion_id: str) -> lsp.Command:
