@@ -8,10 +8,9 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path, PureWindowsPath
 from typing import Final
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from falcon_lsp.completion.sources import OpenDocument
+from falcon_lsp.core.paths import folder_of
 from falcon_lsp.core.text import import_lines
 from falcon_lsp.core.types import CompletionRequest
 
@@ -40,7 +39,7 @@ class WorkspaceFiles:
 
         Only files below the workspace are read, whatever links say.
         """
-        root = _folder(request.workspace)
+        root = folder_of(request.workspace)
         found: list[OpenDocument] = []
         for path in imported(request)[:MOST_PATHS] if root else ():
             text = self._read(root, path) if root else None
@@ -67,16 +66,6 @@ class WorkspaceFiles:
         while len(self._kept) > KEPT_FILES:
             self._kept.popitem(last=False)
         return known[1]
-
-
-def _folder(workspace: str) -> Path | None:
-    """Return the folder of a workspace's URI; None where it is not on this machine."""
-    try:
-        parts = urlsplit(workspace)
-    except ValueError:
-        return None
-    here = parts.scheme == "file" and parts.path and not parts.netloc
-    return Path(url2pathname(parts.path)) if here else None
 
 
 def imported(request: CompletionRequest) -> list[str]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 import filelock
 import platformdirs
@@ -75,6 +77,29 @@ class Store:
     def quantised(self) -> Path:
         """The folder of quantised weights."""
         return self.cache / "quantised"
+
+
+def folder_of(uri: str) -> Path | None:
+    """Return the folder that a ``file:`` URI names; None where it cannot be read from here."""
+    path = local_path(uri, windows=os.name == "nt")
+    return Path(path) if path else None
+
+
+def local_path(uri: str, *, windows: bool) -> str | None:
+    """Return the path in a ``file:`` URI as one kind of system writes it.
+
+    Editors write ``file:///c%3A/code`` for ``c:/code``; another host is a path on Windows alone.
+    """
+    try:
+        parts = urlsplit(uri)
+    except ValueError:
+        return None
+    path = unquote(parts.path, errors="surrogateescape")
+    if parts.scheme != "file" or not path:
+        return None
+    if parts.netloc not in ("", "localhost"):
+        return f"//{parts.netloc}{path}" if windows else None
+    return f"{path[1:]}/" if windows and re.match("/[A-Za-z]:", path) else path
 
 
 def private_folder(path: Path) -> Path:

@@ -15,10 +15,10 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from pathspec import GitIgnoreSpec
+
+from falcon_lsp.core.paths import folder_of
 
 FRESH_SECONDS = 2.0
 """So long a verdict holds before files are looked at again: no key press waits for the disk."""
@@ -50,10 +50,9 @@ class GitIgnores:
         return known[1]
 
     def _decide(self, workspace: str, path: str) -> bool:
-        parsed = urlsplit(workspace)
-        if parsed.scheme != "file" or not parsed.path or parsed.netloc:
+        folder = folder_of(workspace)
+        if folder is None:
             return False
-        folder = Path(url2pathname(parsed.path))
         root = next((f for f in (folder, *folder.parents) if (f / ".git").exists()), folder)
         parts = [*folder.relative_to(root).parts, *path.replace("\\", "/").strip("/").split("/")]
         if len(parts) > MOST_FOLDERS or ".." in parts:

@@ -21,10 +21,10 @@ import time
 import urllib.request
 from collections.abc import Collection, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
+from falcon_lsp.core.paths import folder_of
 from falcon_lsp.memory.collections_index import CollectionsIndex
 from falcon_lsp.memory.long_term import NotOpen, connect_server
 from falcon_lsp.memory.records import Recalled, Record
@@ -168,8 +168,9 @@ def _shared(record: Record) -> Record:
 @functools.lru_cache(maxsize=256)
 def project_of(workspace: str) -> str:
     """Return ``git:<host>/<path>`` of the remote ``origin`` of a folder URI, or the URI itself."""
-    path = unquote(urlsplit(workspace).path)
-    folder = Path(re.sub(r"^/(?=[A-Za-z]:)", "", path))
+    folder = folder_of(workspace)
+    if folder is None:
+        return workspace
     config = configparser.RawConfigParser(strict=False, allow_no_value=True)
     try:
         config.read_string((folder / ".git" / "config").read_text(encoding="utf-8"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from falcon_lsp.core.paths import Busy, Store, atomic_write, locked
+from falcon_lsp.core.paths import Busy, Store, atomic_write, folder_of, local_path, locked
 
 
 def test_a_failed_write_leaves_the_old_content_and_no_temporary(
@@ -62,3 +62,32 @@ def test_files_are_readable_by_their_owner_only(tmp_path: Path) -> None:
     atomic_write(target, b"{}")
     assert target.stat().st_mode & 0o077 == 0
     assert target.parent.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("uri", "posix", "windows"),
+    [
+        ("file:///home/me/a%20b", "/home/me/a b", "/home/me/a b"),
+        ("file:///c%3A/code", "/c:/code", "c:/code/"),
+        ("file:///C:/code", "/C:/code", "C:/code/"),
+        ("file:///c%3A", "/c:", "c:/"),
+        ("file://localhost/code", "/code", "/code"),
+        ("file://host/share/code", None, "//host/share/code"),
+        ("file:///%FF", "/\udcff", "/\udcff"),
+        ("file://", None, None),
+        ("file://[", None, None),
+        ("untitled:Untitled-1", None, None),
+        ("vscode-remote://host/code", None, None),
+        ("", None, None),
+    ],
+)
+def test_a_uri_names_a_folder_as_each_system_writes_it(
+    uri: str, posix: str | None, windows: str | None
+) -> None:
+    assert local_path(uri, windows=False) == posix
+    assert local_path(uri, windows=True) == windows
+
+
+def test_the_uri_of_a_folder_leads_back_to_it(tmp_path: Path) -> None:
+    folder = tmp_path / "f\u00f6lder #1"
+    assert folder_of(folder.as_uri()) == folder

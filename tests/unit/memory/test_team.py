@@ -191,3 +191,14 @@ def test_no_workspace_can_set_the_server() -> None:
     (option,) = [leaf for leaf in options() if leaf.key == "memoryServer"]
     assert option.scope == "machine"
     assert "sent there" in option.doc
+
+
+def test_what_lies_in_no_folder_belongs_to_no_project_least_of_all_the_server_s_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".git").mkdir()
+    config = '[remote "origin"]\n\turl = https://git.example.org/own.git\n'
+    (tmp_path / ".git" / "config").write_text(config, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    project_of.cache_clear()
+    assert project_of("") == ""
