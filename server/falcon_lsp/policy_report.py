@@ -109,8 +109,19 @@ def _cases(ledger: Ledger) -> OrderedDict[str, _Case]:
             if case is not None:
                 case.rest.append(event)
             elif (given := features.recorded(event.payload)) is not None:
-                cases[event.completion_id] = _Case(event, progress.belief.probability(given))
+                cases[event.completion_id] = _Case(
+                    _light(event), progress.belief.probability(given)
+                )
     return cases
+
+
+def _light(event: Event) -> Event:
+    """Return an event without what the model read and sampled: all of a ledger has to fit."""
+    if event.kind is not Kind.SUGGESTED:
+        return event
+    nothing = {"path": "", "prefix": "", "suffix": ""}
+    payload = {**event.payload, "prompt": nothing, "token_ids": (), "logprobs": ()}
+    return replace(event, payload=payload)
 
 
 def _lines(body: dict[str, Any]) -> list[str]:
