@@ -132,7 +132,7 @@ def read_forgetting(params: Any) -> dict[str, Any]:
 
     Raises `JsonRpcInvalidParams`, also where nothing is named.
     """
-    data = plain(params)
+    data = fields(params)
     given = {new: data[old] for old, new in FORGETTABLE.items() if data.get(old) is not None}
     if not given or not all(isinstance(value, str) and value for value in given.values()):
         raise JsonRpcInvalidParams(f"name what to forget: one of {', '.join(FORGETTABLE)}")

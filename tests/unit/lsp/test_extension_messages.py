@@ -18,6 +18,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "cursor": extensions.read_cursor,
     "pause": partial(extensions.read_flag, name="paused"),
     "snooze": extensions.read_minutes,
+    "forget": extensions.read_forgetting,
     "forgive": partial(extensions.read_text, name="id"),
 }
 ACCEPTED = {"completionId": "cmp-1", "outcome": "accepted"}
