@@ -282,7 +282,9 @@ def test_adapters_are_listed_shown_and_rolled_back(falcon: Falcon, filled: Store
     assert AdapterRegistry(filled.adapters).current() == "second"
 
 
-def test_an_index_that_a_server_owns_answers_and_is_not_rebuilt(falcon: Falcon, filled: Store) -> None:
+def test_an_index_that_a_server_owns_answers_and_is_not_rebuilt(
+    falcon: Falcon, filled: Store
+) -> None:
     from falcon_lsp.config import MemoryOptions
     from falcon_lsp.memory.service import MemoryService
 

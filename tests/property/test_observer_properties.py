@@ -60,8 +60,15 @@ class Run:
     def play(self, steps: list[tuple[object, ...]]) -> None:
         for verb, *arguments in steps:
             self.now += 0.2
+            self.tick_if_due()
             self.events += getattr(self, str(verb))(*arguments)
             self.check()
+
+    def tick_if_due(self) -> None:
+        """Let time speak as the server does; steps such as a switch say nothing themselves."""
+        due = self.observer.next_due()
+        if due is not None and due <= self.now:
+            self.events += self.observer.tick(self.now)
 
     def snapshot(self) -> TextSnapshot:
         return TextSnapshot(self.uri, "python", self.version, self.texts[self.uri])
