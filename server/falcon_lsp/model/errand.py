@@ -7,6 +7,7 @@ gets one JSON object on its standard input and writes one per line: ``{"progress
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -60,11 +61,9 @@ def _converse(child: subprocess.Popen[str], order: dict[str, Any], progress: Pro
     """Tell the child what to do and listen to it; return its error."""
     assert child.stdin is not None  # noqa: S101 - for the type checker: we asked for pipes
     assert child.stdout is not None  # noqa: S101 - as above
-    try:
+    with contextlib.suppress(BrokenPipeError):  # one that failed at once may have said why
         child.stdin.write(json.dumps(order))
         child.stdin.close()
-    except BrokenPipeError:
-        return ""
     error = ""
     for line in child.stdout:
         said = json.loads(line)

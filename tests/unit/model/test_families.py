@@ -67,14 +67,17 @@ def ask(served: TorchEngine, prompt: Prompt, params: GenerationParams = SAMPLED)
 
 def dictate(served: TorchEngine, ids: list[int]) -> None:
     """Make the network say ``ids`` after the next prompt, of fewer tokens than a chunk has."""
-    network, script = served._model.feed, iter(ids)
+    network, prompt_tokens = served._model.feed_each, list[int]()
 
-    def feed(fed: list[int]) -> Logits:
-        logits = network(fed)
-        logits[next(script)] += 1e4
+    def feed_each(fed: list[int], last: int = 0) -> Logits:
+        read = served._model._cache.get_seq_length() + len(fed) - (last - 1)
+        prompt_tokens.append(read)
+        logits = network(fed, last)
+        for row, wanted in zip(logits, ids[read - prompt_tokens[0] :], strict=False):
+            row[wanted] += 1e4
         return logits
 
-    served._model.feed = feed  # type: ignore[method-assign]
+    served._model.feed_each = feed_each  # type: ignore[method-assign]
 
 
 def test_the_setting_alone_picks_the_format(model: Model, tmp_path: Path) -> None:
@@ -175,16 +178,16 @@ def test_an_unfinished_word_is_healed_where_the_format_allows(model: Model) -> N
 
 def test_a_cancelled_answer_leaves_the_next_one_right(model: Model) -> None:
     served, token = model.engine(), CancellationToken()
-    network = served._model.feed
+    network = served._model.feed_each
 
-    def feed(ids: list[int]) -> Logits:
+    def feed_each(ids: list[int], last: int = 0) -> Logits:
         token.cancel()
-        return network(ids)
+        return network(ids, last)
 
-    served._model.feed = feed  # type: ignore[method-assign]
+    served._model.feed_each = feed_each  # type: ignore[method-assign]
     with pytest.raises(Cancelled):
         served.generate(SAMPLE, SAMPLED, token)
-    served._model.feed = network  # type: ignore[method-assign]
+    served._model.feed_each = network  # type: ignore[method-assign]
     assert ask(served, SAMPLE).token_ids == ask(model.engine(), SAMPLE).token_ids
 
 
