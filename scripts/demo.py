@@ -12,11 +12,12 @@ import importlib.util
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from falcon_lsp.lsp.client import LspClient
@@ -25,6 +26,8 @@ PACKAGES = ("networkx", "attr", "jinja2", "rich", "sympy")
 """Imports of projects that stand in never-train.txt."""
 
 GHOST, PLAIN = "\033[2m", "\033[0m"
+LOOKING_SECONDS = 0.8
+"""How long a file is looked at before the first key."""
 THINKING_SECONDS = 0.5
 TYPED = 3
 """Characters typed at each place before the suggestion is asked for."""
@@ -51,24 +54,24 @@ def main() -> int:
     arguments = parser.parse_args()
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="falcon-demo-") as scratch:
-        store = arguments.keep or Path(scratch)
-        failed = asyncio.run(demonstrate(arguments, store))
+        store = arguments.keep or Path(scratch) / "store"
+        workspace = Path(scratch).resolve() / "workspace"
+        failed = asyncio.run(demonstrate(arguments, store, workspace))
         failed |= show_learning(store)
     print(f"\nThe demo took {time.monotonic() - started:.0f} s.")
     return int(failed)
 
 
-async def demonstrate(arguments: argparse.Namespace, store: Path) -> bool:
+async def demonstrate(arguments: argparse.Namespace, store: Path, workspace: Path) -> bool:
     """Type at real places through the server; return whether anything failed."""
     heading("Start the server as an editor would (stdio, Language Server Protocol)")
-    spots = choose_spots(arguments.spots, random.Random(arguments.seed))
+    spots = copied(choose_spots(arguments.spots, random.Random(arguments.seed)), workspace)
     client = LspClient()
-    root = common_folder(spots)
     settings = {"engine": arguments.engine, "learning": {"enable": False}}
     command = [sys.executable, "-m", "falcon_lsp", "serve", "--stdio"]
     await client.start(command, env={"FALCON_DATA_DIR": str(store)})
     begun = time.perf_counter()
-    await client.initialize(root, options=settings)
+    await client.initialize(workspace, options=settings)
     print(f"initialize answered in {(time.perf_counter() - begun) * 1000:.0f} ms")
     await until_ready(client)
     heading(f"Type at {len(spots)} places of files the model has never seen")
@@ -96,6 +99,9 @@ async def visit(client: LspClient, spot: Spot, number: int) -> tuple[str, float]
     lines[spot.line] = head
     uri, column = spot.file.as_uri(), spot.column
     client.open(uri, "python", "\n".join(lines))
+    cursor = {"line": spot.line, "character": column}
+    client.notify("falcon/cursor", {"uri": uri, "position": cursor})
+    await asyncio.sleep(LOOKING_SECONDS)
     for character in spot.typed:
         client.change(uri, (spot.line, column), (spot.line, column), character)
         column += 1
@@ -151,9 +157,14 @@ def choose_spots(count: int, rng: random.Random) -> list[Spot]:
     return spots
 
 
-def common_folder(spots: list[Spot]) -> Path:
-    """Return the folder above all packages: the demo's workspace."""
-    return Path(os.path.commonpath([spot.file for spot in spots]))
+def copied(spots: list[Spot], workspace: Path) -> list[Spot]:
+    """Copy the files into a workspace of their own: where they lie, git ignores them."""
+    above = Path(os.path.commonpath([spot.file for spot in spots]))
+    moved = [replace(spot, file=workspace / spot.file.relative_to(above)) for spot in spots]
+    for spot, copy in zip(spots, moved, strict=True):
+        copy.file.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(spot.file, copy.file)
+    return moved
 
 
 async def until_ready(client: LspClient) -> None:
