@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 from falcon_lsp.model import fim
@@ -78,3 +79,20 @@ def train_nothing(base: Path, folder: Path, layers: list[int], seed: int) -> Pat
             torch.nn.init.normal_(parameter, std=0.2)
     peft.save_pretrained(folder)
     return folder
+
+
+def spoil(adapter: Path, folder: Path, fault: str) -> None:
+    """Write ``adapter`` to ``folder`` at fault: ``missing``, ``shape``, ``name`` or ``nan``."""
+    from safetensors.torch import load_file, save_file
+
+    shutil.copyfile(adapter / "adapter_config.json", folder / "adapter_config.json")
+    tensors = load_file(adapter / "adapter_model.safetensors")
+    name = next(name for name in tensors if name.endswith("lora_A.weight"))
+    if fault == "shape":
+        tensors[name] = tensors[name][:, :-1].contiguous()
+    if fault == "nan":
+        tensors[name] = tensors[name] * float("nan")
+    if fault == "name":
+        tensors = {n.replace("layers.1", "layers.7"): t for n, t in tensors.items()}
+    if fault != "missing":
+        save_file(tensors, folder / "adapter_model.safetensors")

@@ -104,7 +104,7 @@ test("a request that fails is told in its own words", async () => {
 });
 
 test("a file is forgotten when that is confirmed, and not otherwise", async () => {
-  const document = { uri: { toString: () => "file:///work/a.py" } };
+  const document = { uri: { toString: () => "file:///code/a.py" } };
   editor.active = { document } as unknown as typeof editor.active;
   server.message = "Forgotten: 3 suggestions.";
   editor.presses.push(undefined);
@@ -112,7 +112,7 @@ test("a file is forgotten when that is confirmed, and not otherwise", async () =
   assert.deepEqual(server.received("falcon/forget"), []);
   editor.presses.push("Forget");
   await editor.commands.get("falcon.forgetFile")?.();
-  assert.deepEqual(server.received("falcon/forget"), [{ uri: "file:///work/a.py" }]);
+  assert.deepEqual(server.received("falcon/forget"), [{ uri: "file:///code/a.py" }]);
   assert.equal(editor.messages.at(-1), "Forgotten: 3 suggestions.");
   editor.active = undefined;
 });

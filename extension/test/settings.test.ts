@@ -50,7 +50,7 @@ test("other options follow a trusted workspace", () => {
 });
 
 test("a folder decides about itself alone, and never what is run", () => {
-  const folder = "file:///work/private";
+  const folder = "file:///code/private";
   const decided: [string, unknown][] = [
     ["falcon.enable", false],
     ["falcon.engine", "hostile"],
@@ -58,7 +58,7 @@ test("a folder decides about itself alone, and never what is run", () => {
   editor.byFolder.set(folder, new Map(decided));
   const there = settings.tree(folder).falcon;
   assert.deepEqual([there["enable"], there["engine"]], [false, "auto"]);
-  assert.equal(settings.tree("file:///work/other").falcon["enable"], true);
+  assert.equal(settings.tree("file:///code/other").falcon["enable"], true);
   assert.equal(settings.tree().falcon["enable"], true);
   editor.byFolder.clear();
 });

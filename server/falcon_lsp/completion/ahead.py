@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final
 
 from falcon_lsp.completion.blocks import indent
+from falcon_lsp.core.text import line_before
 from falcon_lsp.core.types import CompletionRequest
 
 _PYTHON_STEP: Final = "    "
@@ -20,8 +21,7 @@ def next_line(request: CompletionRequest) -> CompletionRequest | None:
     Editors indent the new line as the one before, one step deeper where that opens a block. None
     inside a line, and where the line ends a block.
     """
-    start = request.text.rfind("\n", 0, request.offset) + 1
-    line = request.text[start : request.offset]
+    line = line_before(request.text, request.offset)
     rest = request.suffix.partition("\n")[0]
     if rest.strip() or not line.strip() or line.split()[0] in _LEAVING:
         return None

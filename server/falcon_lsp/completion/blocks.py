@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from falcon_lsp.completion import brackets
+from falcon_lsp.core.text import line_before
 from falcon_lsp.core.types import CompletionRequest
 
 
@@ -30,7 +31,7 @@ def indent(line: str) -> int:
 
 def _indentation(request: CompletionRequest, lines: list[str]) -> int:
     """Return the indentation of the block's first line, which may have begun before the cursor."""
-    begun = request.text[request.text.rfind("\n", 0, request.offset) + 1 : request.offset]
+    begun = line_before(request.text, request.offset)
     if not begun.strip() and (begun + lines[0]).strip():
         return indent(begun + lines[0])
     return next((indent(line) for line in lines[1:] if line.strip()), 0)

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from falcon_lsp.completion.candidates import MIN_MATCH, Candidate
+from falcon_lsp.core.text import line_before
 from falcon_lsp.core.types import CompletionRequest, Lately
 
 VERSION: Final = 1
@@ -85,7 +86,7 @@ def character_class(line: str) -> str:
 
 def _place(request: CompletionRequest) -> Vector:
     text, offset = request.text, request.offset
-    before = character_class(text[text.rfind("\n", 0, offset) + 1 : offset])
+    before = character_class(line_before(text, offset))
     end = text.find("\n", offset)
     behind = text[offset : len(text) if end < 0 else end]
     inside = behind[:1].isalnum() or behind[:1] == "_"

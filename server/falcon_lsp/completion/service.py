@@ -129,10 +129,11 @@ class CompletionService:
             _stop_if_cancelled(token)
             prompt = self._prompter.prompt(request, config, token)
             laps.lap("context")
-            sampled = self._sample(request, prompt, config, token, hear)
+            sources = self._sources(request, prompt)
+            sampled = self._sample(request, prompt, sources, config, token, hear)
             laps.lap("engine")
             _stop_if_cancelled(token)
-            copied = self._copy(request, prompt)
+            copied = copy_candidate(request, sources) or Rejection("nothing to copy")
             refined = [self._refine(each, request) for each in (sampled, copied)]
             refined = self._score(refined, prompt, token)
             laps.lap("filters")
@@ -191,6 +192,7 @@ class CompletionService:
         self,
         request: CompletionRequest,
         prompt: Prompt,
+        sources: Sources,
         config: Config,
         token: CancellationToken,
         hear: Hear,
@@ -213,7 +215,7 @@ class CompletionService:
         )
         adapter_id = engine.adapter_id
         try:
-            generation = engine.generate(prompt, params, token, self._sources(request, prompt))
+            generation = engine.generate(prompt, params, token, sources)
         except Cancelled:
             raise
         except DeadlineExceeded:
@@ -234,10 +236,6 @@ class CompletionService:
         if generation.text.strip():
             return from_generation(generation, engine.model_id, adapter_id)
         return Rejection("timed out" if generation.finish == "deadline" else "nothing to add")
-
-    def _copy(self, request: CompletionRequest, prompt: Prompt) -> Candidate | Rejection:
-        sources = self._sources(request, prompt)
-        return copy_candidate(request, sources) or Rejection("nothing to copy")
 
     def _score(
         self, refined: Sequence[Candidate | Rejection], prompt: Prompt, token: CancellationToken

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from falcon_lsp.completion import brackets
+from falcon_lsp.core.text import line_before
 
 if TYPE_CHECKING:
     from tree_sitter import Language, Node, Parser, Tree
@@ -190,7 +191,7 @@ def open_block(language: str, prefix: str, suffix: str = "") -> bool:
 def in_comment_or_string(language: str, text: str, offset: int) -> bool:
     """Whether the cursor at ``offset`` stands in a comment or in a string's literal part."""
     tree = _parse(language, text)
-    line = text[text.rfind("\n", 0, offset) + 1 : offset]
+    line = line_before(text, offset)
     marks = brackets.open_marks(line, language)
     if tree is None:
         return brackets.closing(marks) is None

@@ -116,6 +116,11 @@ def count_common(left: Iterable[object], right: Iterable[object]) -> int:
     return sum(1 for _ in itertools.takewhile(bool, pairs))
 
 
+def line_before(text: str, offset: int) -> str:
+    """Return what stands on the line of ``offset`` before it."""
+    return text[text.rfind("\n", 0, offset) + 1 : offset]
+
+
 def import_lines(text: str) -> list[str]:
     """Return the lines of Python, JavaScript or TypeScript that import, of the first 200."""
     lines = text.split("\n")[:_MAX_IMPORT_LINES]

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from lsprotocol import types as lsp
 
-from falcon_lsp.core.text import Position, PositionEncoding, TextSnapshot
+from falcon_lsp.core.text import Position, PositionEncoding, TextSnapshot, line_before
 from falcon_lsp.core.types import Suggestion
 
 ACCEPTED_COMMAND = "falcon.accepted"
@@ -79,7 +79,7 @@ def completion_item(
 
 def _word_before(text: str, offset: int) -> str:
     """Return the word that ends at ``offset``, read backwards: lines may be long."""
-    line = text[text.rfind("\n", 0, offset) + 1 : offset]
+    line = line_before(text, offset)
     backwards = _WORD.match(line[::-1])
     return backwards[0][::-1] if backwards else ""
 

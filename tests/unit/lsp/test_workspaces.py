@@ -6,17 +6,17 @@ import pytest
 
 from falcon_lsp.lsp.convert import relative_path, workspace_of
 
-FOLDERS = ["file:///work/shop", "file:///work/shop/plugins", "file:///work/bank/"]
+FOLDERS = ["file:///code/shop", "file:///code/shop/plugins", "file:///code/bank/"]
 
 
 @pytest.mark.parametrize(
     ("uri", "workspace", "path"),
     [
-        ("file:///work/shop/a/b.py", "file:///work/shop", "a/b.py"),
-        ("file:///work/shop/plugins/b.py", "file:///work/shop/plugins", "b.py"),
-        ("file:///work/bank/b%20c.py", "file:///work/bank/", "b c.py"),
-        ("file:///work/shopping/b.py", "file:///work/shopping", "b.py"),
-        ("untitled:Untitled-1", "file:///work/shop", "Untitled-1"),
+        ("file:///code/shop/a/b.py", "file:///code/shop", "a/b.py"),
+        ("file:///code/shop/plugins/b.py", "file:///code/shop/plugins", "b.py"),
+        ("file:///code/bank/b%20c.py", "file:///code/bank/", "b c.py"),
+        ("file:///code/shopping/b.py", "file:///code/shopping", "b.py"),
+        ("untitled:Untitled-1", "file:///code/shop", "Untitled-1"),
         ("untitled:/work/new.py", "untitled:/work", "new.py"),
     ],
 )

@@ -20,7 +20,6 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from safetensors.torch import load_file, save_file
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from falcon_lsp.config import Config
@@ -37,7 +36,7 @@ from falcon_lsp.model.quantise import in_blocks, in_columns
 from falcon_lsp.model.quantised import QuantisedCache
 from falcon_lsp.model.tensor_file import MappedTensors
 from falcon_lsp.model.torch_engine import TorchEngine, TorchModel
-from tiny_model import build_tiny_model, build_tiny_tokenizer, train_nothing
+from tiny_model import build_tiny_model, build_tiny_tokenizer, spoil, train_nothing
 
 PROMPT = Prompt("a.py", "import os\n\ndef add(a, b):\n    ret", "\n\nprint(add)\n")
 SAMPLED = GenerationParams(max_tokens=12, single_line=False, temperature=1.0, seed=3)
@@ -256,17 +255,7 @@ def test_a_bad_adapter_is_refused_and_the_old_one_goes_on_serving(
     engine = OnnxEngine(files, cache)
     engine.load_adapter(adapter, "adp-1")
     before = fresh(engine, IDS)
-    (tmp_path / "adapter_config.json").write_bytes((adapter / "adapter_config.json").read_bytes())
-    tensors = load_file(adapter / "adapter_model.safetensors")
-    name = next(name for name in tensors if name.endswith("lora_A.weight"))
-    if fault == "shape":
-        tensors[name] = tensors[name][:, :-1].contiguous()
-    if fault == "nan":
-        tensors[name] = tensors[name] * float("nan")
-    if fault == "name":
-        tensors = {n.replace("layers.1", "layers.7"): t for n, t in tensors.items()}
-    if fault != "missing":
-        save_file(tensors, tmp_path / "adapter_model.safetensors")
+    spoil(adapter, tmp_path, fault)
     with pytest.raises(EngineError):
         engine.load_adapter(tmp_path, "adp-bad")
     assert engine.adapter_id == "adp-1"

@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import torch
 from peft import PeftModel
-from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM
 
 from falcon_lsp.core.cancellation import CancellationToken
@@ -18,7 +17,7 @@ from falcon_lsp.model.engine import EngineError, Generation, GenerationParams
 from falcon_lsp.model.loader import ModelFiles
 from falcon_lsp.model.tokenizer import CodeTokenizer
 from falcon_lsp.model.torch_engine import TorchEngine
-from tiny_model import build_tiny_model, train_nothing
+from tiny_model import build_tiny_model, spoil, train_nothing
 
 PROMPT = Prompt(
     "a.py", "import os\n\ndef add(a, b):\n    ret", "\n\nprint(add)\n", (Snippet("b.py", "x = 1"),)
@@ -140,17 +139,7 @@ def test_a_bad_adapter_is_refused_and_the_old_one_goes_on_serving(
     served = engine(files)
     served.load_adapter(adapter, "adp-1")
     before, answer = weights(served), ask(served)
-    (tmp_path / "adapter_config.json").write_bytes((adapter / "adapter_config.json").read_bytes())
-    tensors = load_file(adapter / "adapter_model.safetensors")
-    name = next(name for name in tensors if name.endswith("lora_A.weight"))
-    if fault == "shape":
-        tensors[name] = tensors[name][:, :-1].contiguous()
-    if fault == "nan":
-        tensors[name] = tensors[name] * float("nan")
-    if fault == "name":
-        tensors = {n.replace("layers.1", "layers.7"): t for n, t in tensors.items()}
-    if fault != "missing":
-        save_file(tensors, tmp_path / "adapter_model.safetensors")
+    spoil(adapter, tmp_path, fault)
     with pytest.raises(EngineError):
         served.load_adapter(tmp_path, "adp-bad")
     assert served.adapter_id == "adp-1"
