@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from falcon_lsp import __version__, commands, policy_report
+from falcon_lsp import __version__, commands, memory_commands, policy_report
 from falcon_lsp.commands import UserError
 from falcon_lsp.completion.policy import FACTORS
 from falcon_lsp.model.engine import EngineError
@@ -137,10 +137,10 @@ def _add_memory(verbs: argparse._SubParsersAction, common: argparse.ArgumentPars
     listing = actions.add_parser("list", parents=[common], help="list episodes, newest last")
     listing.add_argument("--limit", type=_count, default=50)
     listing.add_argument("--workspace", help="only this folder URI")
-    listing.set_defaults(run=commands.memory_list)
+    listing.set_defaults(run=memory_commands.list_episodes)
     show = actions.add_parser("show", parents=[common], help="show one episode whole")
     show.add_argument("id")
-    show.set_defaults(run=commands.memory_show)
+    show.set_defaults(run=memory_commands.show_episode)
     forget = actions.add_parser("forget", parents=[common], help="erase for good")
     what = forget.add_mutually_exclusive_group(required=True)
     what.add_argument("--id", help="one episode")
@@ -148,27 +148,27 @@ def _add_memory(verbs: argparse._SubParsersAction, common: argparse.ArgumentPars
     what.add_argument("--path", help="every episode of a file, named as `memory list` does")
     what.add_argument("--workspace", help="every episode of a workspace (folder URI)")
     what.add_argument("--day", help="every episode of a day, as YYYY-MM-DD (local time)")
-    forget.set_defaults(run=commands.memory_forget)
+    forget.set_defaults(run=memory_commands.forget_episodes)
     export = actions.add_parser("export", parents=[common], help="write all events as JSON lines")
     export.add_argument("path", type=Path)
-    export.set_defaults(run=commands.memory_export)
+    export.set_defaults(run=memory_commands.export_events)
     importing = actions.add_parser("import", parents=[common], help="read exported events")
     importing.add_argument("path", type=Path)
-    importing.set_defaults(run=commands.memory_import)
+    importing.set_defaults(run=memory_commands.import_events)
     recall = actions.add_parser("recall", parents=[common], help="what memory says about a text")
     recall.add_argument("text")
     recall.add_argument("--workspace", help="folder URI; default: the one used last")
     recall.add_argument("--language", default="python")
     recall.add_argument("--limit", type=_count, default=5)
-    recall.set_defaults(run=commands.memory_recall)
+    recall.set_defaults(run=memory_commands.recall_text)
     rejected = actions.add_parser(
         "rejected", parents=[common], help="what is not offered again because it was rejected"
     )
     rejected.add_argument("--workspace", help="only this folder URI")
     rejected.add_argument("--undo", metavar="ID", help="let it be offered again")
-    rejected.set_defaults(run=commands.memory_rejected)
+    rejected.set_defaults(run=memory_commands.list_rejected)
     rebuild = actions.add_parser("rebuild", parents=[common], help="build the index anew")
-    rebuild.set_defaults(run=commands.memory_rebuild)
+    rebuild.set_defaults(run=memory_commands.rebuild_index)
 
 
 def _add_adapters(verbs: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:  # type: ignore[type-arg]
