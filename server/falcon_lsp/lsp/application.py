@@ -19,19 +19,19 @@ from typing import Any
 from falcon_lsp.completion.belief import Belief, usual
 from falcon_lsp.completion.experience import Experience
 from falcon_lsp.config import Config, options
-from falcon_lsp.core.op_queue import OpQueue
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Snippet
 from falcon_lsp.learning import forgetting
 from falcon_lsp.learning.supervisor import TrainingSupervisor
+from falcon_lsp.lsp.served import ServedAdapter
 from falcon_lsp.memory.events import Event, Kind
 from falcon_lsp.memory.ledger import Ledger, LedgerUnavailable
 from falcon_lsp.memory.policy import RecordingPolicy
 from falcon_lsp.memory.rejections import rejection_row
 from falcon_lsp.memory.service import MemoryService
 from falcon_lsp.memory.short_term import ShortTermMemory
-from falcon_lsp.model.adapters import BASE, AdapterRefused, AdapterRegistry
-from falcon_lsp.model.engine import Engine, EngineError, Progress
+from falcon_lsp.model.adapters import AdapterRefused, AdapterRegistry
+from falcon_lsp.model.engine import Engine, Progress
 from falcon_lsp.model.host import EngineHost, HostState
 
 logger = logging.getLogger(__name__)
@@ -58,7 +58,6 @@ class Application:
         self.store = Store.default()
         self.memory: MemoryService | None = None
         self.supervisor: TrainingSupervisor | None = None
-        self.adapters: AdapterRegistry | None = None
         self.listeners: list[Listener] = []
         self.experience: Experience | None = None
         self.paused = False
@@ -67,9 +66,8 @@ class Application:
         self._recorder = ThreadPoolExecutor(1, thread_name_prefix="falcon-recorder")
         self._started: Config | None = None
         self._opened = threading.Event()
-        self._stamp = -1
         self._epoch = -1
-        self._swaps = OpQueue("falcon-adapters", self._serve_current)
+        self.served = ServedAdapter(self.host, self._tell)
 
     def start(self, config: Config, progress: Progress) -> None:
         """Open the store and begin loading the model; returns before either is done."""
@@ -89,7 +87,7 @@ class Application:
             forgotten=self._follow_forgetting,
         )
         self.memory.policy = self.policy
-        self.adapters = AdapterRegistry(self.store.adapters)
+        self.served.registry = AdapterRegistry(self.store.adapters)
         self.supervisor = TrainingSupervisor(
             self.store, self._training_config, self._pending_episodes, self._tell
         )
@@ -143,15 +141,8 @@ class Application:
         return self.supervisor.train_now()
 
     def roll_back(self, to: str | None = None) -> str:
-        """Serve with the parent of the current adapter (or with ``to``); returns a sentence."""
-        if self.adapters is None:
-            return "The server is still starting."
-        try:
-            adapter_id = self.adapters.rollback(to)
-        except AdapterRefused as error:
-            return str(error)
-        self.follow_adapters()
-        return f"Rolled back to {adapter_id}."
+        """Serve with what came before the adapter in use (or with ``to``); returns a sentence."""
+        return self.served.roll_back(to)
 
     def rejections(self) -> list[dict[str, Any]]:
         """Return what is declined, the latest first, in plain JSON values."""
@@ -175,11 +166,7 @@ class Application:
 
     def follow_adapters(self) -> None:
         """Look, cheaply, whether another adapter is to be served; swap it in beside requests."""
-        if self.adapters is None or self.host.engine is None:
-            return
-        if (stamp := self.adapters.stamp()) != self._stamp:
-            self._stamp = stamp
-            self._swaps.request("the current adapter changed")
+        self.served.follow()
 
     def recall(self, *question: Any) -> Sequence[Snippet]:
         """Ask long-term memory (`MemoryService.recall`); nothing before it is open."""
@@ -203,7 +190,7 @@ class Application:
         if self.supervisor is not None:
             self.supervisor.close()
         self._opened.set()
-        self._swaps.close()
+        self.served.close()
         self.host.close()
         self._recorder.shutdown(wait=True)
         if self.memory is not None:
@@ -281,24 +268,6 @@ class Application:
         from falcon_lsp.model.loader import load_engine
 
         return load_engine(config, self.store, progress)
-
-    def _serve_current(self, reason: str) -> None:
-        """Give the engine the adapter that the registry says is current, verified."""
-        engine, registry = self.host.engine, self.adapters
-        if engine is None or registry is None:
-            return
-        try:
-            wanted = registry.current(engine.base_sha256)
-            self.host.message = registry.notice
-            if wanted == engine.adapter_id:
-                return
-            folder = None if wanted == BASE else registry.verify(wanted, engine.base_sha256).path
-            engine.load_adapter(folder, wanted)
-        except EngineError as error:
-            self.host.message = f"the adapter was refused: {error}"
-            return
-        logger.info("serving adapter %s: %s", engine.adapter_id, reason)
-        self._tell({"event": "served", "adapter": wanted})
 
     def _tell(self, event: dict[str, Any]) -> None:
         """Pass on what the trainer or a swap says, on whichever thread it was said."""

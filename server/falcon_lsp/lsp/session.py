@@ -50,6 +50,7 @@ class Session:
         self.documents = documents
         self.initial = Config()
         self.folders: list[str] = []
+        app.served.windows.append(self)
         self.folder_configs: dict[str, Config] = {}
         self.problems: list[str] = []
         self.untold: list[str] = []
@@ -203,10 +204,14 @@ class Session:
         self.anticipation.forget()
         for uri in self.documents.uris():
             self._record(self.observer.closed(uri, time.time()))
+        if self in self.app.served.windows:
+            self.app.served.windows.remove(self)
 
     async def _ask_engine(self, request: CompletionRequest) -> Answer:
         if self.app.host.loading:  # its thread is busy for many deadlines
             return Answer.nothing("loading")
+        if not self.app.served.may_answer():
+            return Answer.nothing("the adapter changed")
         options = self.app.config.completion
         warm = self.completion.is_warm(request.uri)
         deadline_ms = options.deadline_ms if warm else options.cold_deadline_ms

@@ -1,26 +1,23 @@
 """The versions of what was learned: published whole or not at all, verified before use.
 
 Each version is a folder ``<id>/`` with weights, configuration and manifest; ``current.json`` names
-the one to serve. A version becomes visible by one rename, the pointer changes by another, so a
-crash at any moment leaves either the old state or the new one.
+the one to serve everybody, and those that serve single workspaces instead. A version becomes
+visible by one rename, the pointer changes by another, so a crash at any moment leaves either the
+old state or the new one.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
 import logging
 import re
 import shutil
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from falcon_lsp.core.paths import (
     Busy,
-    atomic_write,
     fsync_file,
     fsync_folder,
     locked,
@@ -29,75 +26,35 @@ from falcon_lsp.core.paths import (
 )
 from falcon_lsp.core.types import new_id
 from falcon_lsp.model.lineage import Kin, Lineage, ancestors
+from falcon_lsp.model.manifest import BASE, PROMOTED, SET_ASIDE, AdapterManifest
+from falcon_lsp.model.pointers import GLOBAL, Pointers, scope_of
 from falcon_lsp.model.verification import (
     MANIFEST,
     WEIGHTS,
     AdapterRefused,
     check_content,
     check_files,
-    read_json,
 )
 
 __all__ = [
     "BASE",
+    "GLOBAL",
+    "PROMOTED",
+    "SET_ASIDE",
     "AdapterManifest",
     "AdapterRefused",
     "AdapterRegistry",
     "VerifiedAdapter",
+    "scope_of",
 ]
 
 logger = logging.getLogger(__name__)
 
-BASE = "base"
-"""The id that stands for no adapter at all."""
-PROMOTED, SET_ASIDE = "promoted", "set_aside"
 LOCK_SECONDS = 10.0
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _POINTER = "current.json"
 _TEMPORARY, _TRASH = ".tmp-", ".trash-"
-
-
-@dataclass(frozen=True, slots=True)
-class AdapterManifest:
-    """Where a version comes from and what the gate said.
-
-    ``base_sha256`` names the weights that it was trained on, ``parent`` the version before it
-    (`BASE`: none), ``sha256`` its own weights (filled in by `AdapterRegistry.publish`).
-    ``completion_ids`` are the suggestions that it learned from. ``status`` is `PROMOTED`, or
-    `SET_ASIDE` when the gate refused it: such a version is never served.
-    """
-
-    id: str
-    base_sha256: str
-    parent: str = BASE
-    created: float = field(default_factory=time.time)
-    completion_ids: tuple[str, ...] = ()
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    verdict: str = ""
-    reasons: tuple[str, ...] = ()
-    status: str = SET_ASIDE
-    sha256: str = ""
-
-    @classmethod
-    def read(cls, file: Path) -> AdapterManifest:
-        """Read a manifest; raises `AdapterRefused` when a field is missing, odd or unknown."""
-        raw = read_json(file)
-        try:
-            for name in ("completion_ids", "reasons"):
-                raw[name] = tuple(raw[name])
-            manifest = cls(**raw)
-        except (TypeError, KeyError) as error:
-            raise AdapterRefused("its manifest cannot be understood") from error
-        texts = [getattr(manifest, item.name) for item in fields(cls) if item.type == "str"]
-        numbers = isinstance(manifest.created, int | float) and isinstance(manifest.metrics, dict)
-        if not all(isinstance(text, str) for text in texts) or not numbers:
-            raise AdapterRefused("its manifest cannot be understood")
-        return manifest
-
-    def to_json(self) -> bytes:
-        """Return the file's content."""
-        return json.dumps(asdict(self), indent=1, sort_keys=True).encode()
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +83,7 @@ class AdapterRegistry:
         return private_folder(self.folder / new_id(_TEMPORARY.rstrip("-")))
 
     def publish(self, temporary: Path, manifest: AdapterManifest) -> AdapterManifest:
-        """Make the version in ``temporary`` visible, and current when it is promoted.
+        """Make the version in ``temporary`` visible, and current in its scope when it is promoted.
 
         Nothing is visible before everything is on disk. Returns the manifest with its ``sha256``;
         raises `AdapterRefused` when the folder would not verify.
@@ -145,7 +102,7 @@ class AdapterRegistry:
             temporary.rename(target)
             fsync_folder(self.folder)
             if manifest.status == PROMOTED:
-                self._point_to(manifest.id)
+                self._point_to(manifest.id, manifest.scope)
         logger.info("published adapter %s as %s", manifest.id, manifest.status)
         return manifest
 
@@ -186,20 +143,28 @@ class AdapterRegistry:
         check_content(folder, manifest.sha256, self._base)
         return VerifiedAdapter(folder, adapter_id)
 
-    def current(self, base_sha256: str | None = None) -> str:
-        """Return the id to serve: what the pointer names, if it verifies.
+    def current(self, base_sha256: str | None = None, scope: str = GLOBAL) -> str:
+        """Return the id to serve in ``scope``: what the pointer names, if it verifies.
 
-        Otherwise the newest promoted version that does, or `BASE`; `notice` then says so.
+        A workspace without a version of its own is served what everybody is; everybody, without a
+        usable pointer, the newest promoted version that verifies, or `BASE`. `notice` then says so.
         """
         self.notice = ""
+        try:
+            if own := self._workspace_version(scope, base_sha256):
+                return own
+        except AdapterRefused as error:
+            chosen = self.current(base_sha256)
+            self.notice = f"The workspace's adapter cannot be served ({error}); {chosen} is used."
+            logger.warning("adapter of %s refused, %s is used: %s", scope, chosen, error)
+            return chosen
         versions = self.list()
         try:
-            if (pointed := self._pointed()) is None:
-                if not any(manifest.status == PROMOTED for manifest in versions):
+            if (pointed := self._pointers().ids.get(GLOBAL)) is None:
+                if not any(m.status == PROMOTED and m.scope == GLOBAL for m in versions):
                     return BASE
                 raise AdapterRefused("the pointer to it is missing")
-            if pointed != BASE:
-                self.verify(pointed, base_sha256)
+            self._check_fit(pointed, base_sha256, GLOBAL)
         except AdapterRefused as error:
             chosen = self._newest(versions, base_sha256)
             self.notice = f"The current adapter cannot be served ({error}); {chosen} is used."
@@ -207,32 +172,71 @@ class AdapterRegistry:
             return chosen
         return pointed
 
-    def rollback(self, to: str | None = None) -> str:
-        """Serve ``to`` (None: the parent of the current version) from now on; return its id.
+    def _workspace_version(self, scope: str, base_sha256: str | None) -> str:
+        """Return the id that a workspace is served instead of everybody's; empty: none."""
+        if scope == GLOBAL or not self._file.exists():
+            return ""
+        try:
+            pointed = self._pointers().ids.get(scope, "")
+        except AdapterRefused:  # a damaged pointer is everybody's trouble
+            return ""
+        if pointed:
+            self._check_fit(pointed, base_sha256, scope)
+        return pointed
 
-        Raises `AdapterRefused` when that cannot be served.
+    def _check_fit(self, adapter_id: str, base_sha256: str | None, scope: str) -> None:
+        """Raise `AdapterRefused` unless the version may be served in ``scope``."""
+        if adapter_id == BASE:
+            return
+        self.verify(adapter_id, base_sha256)
+        if self.show(adapter_id).scope not in (GLOBAL, scope):
+            raise AdapterRefused("it belongs to another workspace")
+
+    def rollback(self, to: str | None = None, scope: str = GLOBAL) -> str:
+        """Serve ``to`` from now on, in its own scope or in ``scope``; return its id.
+
+        Without ``to``, a workspace goes back to what everybody is served, and everybody to the
+        parent of the current version; workspaces whose versions come from the one that is left go
+        back as well. Raises `AdapterRefused` when that cannot be served.
         """
         with self._writing():
-            now = self.current()
+            if to is not None and to != BASE:
+                scope = self.show(to).scope or scope
+            now = self.current(scope=scope)
+            if to is None and scope != GLOBAL:
+                self._write(self._pointers().without({scope}))
+                return self.current()
             target = to or (self.show(now).parent if now != BASE else BASE)
-            if target != BASE:
-                self.verify(target, None)
-            self._point_to(target)
+            self._check_fit(target, None, scope)
+            self._point_to(target, scope)
+            if scope == GLOBAL:
+                self._leave(now, target)
         logger.info("rolled back from adapter %s to %s", now, target)
         return target
 
-    def prune(self, keep: int) -> Sequence[str]:
-        """Delete all but the newest ``keep`` versions; return the ids that went.
+    def _leave(self, left: str, target: str) -> None:
+        """Serve no workspace what comes from ``left``, unless ``target`` does so itself."""
+        kin = self._kin()
+        if left == BASE or left in ancestors(target, kin, BASE):
+            return
+        pointers = self._pointers()
+        of = {s for s, each in pointers.ids.items() if left in ancestors(each, kin, BASE)}
+        if of - {GLOBAL}:
+            self._write(pointers.without(of))
 
-        The current version and the one that a rollback would go to always stay.
+    def prune(self, keep: int) -> Sequence[str]:
+        """Delete all but the newest ``keep`` versions of either level; return the ids that went.
+
+        What is served anywhere, and what a rollback would go to, always stays.
         """
         with self._writing():
-            now = self.current()
-            versions = [manifest.id for manifest in self.list()]
-            spared = {now, *versions[len(versions) - keep :]} if keep > 0 else {now}
-            if now != BASE:
-                spared.add(self.show(now).parent)
-            gone = [version for version in versions if version not in spared]
+            versions = self.list()
+            spared = {self.current(), *self._served()}
+            for level in (True, False):
+                ids = [m.id for m in versions if (m.scope == GLOBAL) is level]
+                spared |= set(ids[max(0, len(ids) - keep) :])
+            spared |= {m.parent for m in versions if m.id == self.current()}
+            gone = [m.id for m in versions if m.id not in spared]
             kin = self._kin()
             for version in gone:
                 self._lineage.remember(version, *kin[version])
@@ -257,6 +261,8 @@ class AdapterRegistry:
                 alive = self.names()
                 clean = (v for v in ancestors(now, kin, BASE) if v not in gone and v in alive)
                 self._point_to(next(clean, BASE))
+                pointers = self._pointers()
+                self._write(pointers.without({s for s, v in pointers.ids.items() if v in gone}))
             for version in gone:
                 self._remove(version)
             self._tidy_lineage()
@@ -317,22 +323,37 @@ class AdapterRegistry:
             return ()
         return [entry for entry in self.folder.iterdir() if _ID.fullmatch(entry.name)]
 
-    def _pointed(self) -> str | None:
-        file = self.folder / _POINTER
-        if not file.exists():
-            return None
-        adapter_id = read_json(file).get("id")
-        if not isinstance(adapter_id, str):
-            raise AdapterRefused("the pointer to it is damaged")
-        return adapter_id
+    @property
+    def _file(self) -> Path:
+        return self.folder / _POINTER
 
-    def _point_to(self, adapter_id: str) -> None:
-        atomic_write(self.folder / _POINTER, json.dumps({"id": adapter_id}).encode())
+    def _pointers(self) -> Pointers:
+        return Pointers.read(self._file)
+
+    def _served(self) -> Collection[str]:
+        """Return the ids that any scope points to; none when the pointers are damaged."""
+        try:
+            return self._pointers().ids.values()
+        except AdapterRefused:
+            return ()
+
+    def _point_to(self, adapter_id: str, scope: str = GLOBAL) -> None:
+        """Serve a version in ``scope``; pointers that were damaged begin anew."""
+        try:
+            before = self._pointers()
+        except AdapterRefused:
+            before = Pointers()
+        if GLOBAL not in before.ids:
+            before = before.pointing(GLOBAL, self.current())
+        self._write(before.pointing(scope, adapter_id))
+
+    def _write(self, pointers: Pointers) -> None:
+        pointers.write(self._file)
 
     def _newest(self, versions: Sequence[AdapterManifest], base_sha256: str | None) -> str:
         for manifest in reversed(versions):
             with contextlib.suppress(AdapterRefused):
-                if manifest.status == PROMOTED:
+                if manifest.status == PROMOTED and manifest.scope == GLOBAL:
                     return self.verify(manifest.id, base_sha256).id
         return BASE
 

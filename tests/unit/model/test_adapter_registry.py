@@ -12,7 +12,7 @@ import pytest
 from adapter_samples import BASE_SHA256, manifest, publish, write
 
 from falcon_lsp.core import paths
-from falcon_lsp.model import adapters
+from falcon_lsp.model import adapters, pointers
 from falcon_lsp.model.adapters import BASE, SET_ASIDE, AdapterRefused, AdapterRegistry
 
 
@@ -137,7 +137,7 @@ class Killed(BaseException):
 
 STEPS = [
     (adapters, "sha256_file"), (adapters, "check_content"), (adapters, "fsync_file"),
-    (adapters, "fsync_folder"), (adapters, "atomic_write"), (paths, "fsync_folder"),
+    (adapters, "fsync_folder"), (pointers, "atomic_write"), (paths, "fsync_folder"),
     (Path, "rename"), (Path, "replace"), (Path, "write_bytes"),
 ]  # fmt: skip
 
