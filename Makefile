@@ -15,7 +15,7 @@ install: $(VENV)/.installed ## create .venv and install the package with its too
 $(VENV)/.installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt pip
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable . --group dev --group reference
 	@touch $@
 
 model: install ## fetch and convert the model into the user's cache

@@ -28,11 +28,13 @@ def kl_divergence(logits: Tensor, base_logits: Tensor) -> Tensor:
     return (current.exp() * (current - base)).sum(-1)
 
 
-def sampled_kl(logprobs: Tensor, base_logprobs: Tensor) -> Tensor:
+def sampled_kl(logprobs: Tensor, base_logprobs: Tensor, behaviour_logprobs: Tensor) -> Tensor:
     """Return the estimate of KL(current || base) that each sampled token gives: ``(B, K)``.
 
-    Never negative, and unbiased for tokens that the current policy sampled (Schulman's k3).
-    It needs the log-probabilities of those tokens alone, where the exact one needs all logits.
+    It needs the log-probabilities of the sampled tokens alone, where the exact one needs all
+    logits. Never negative (Schulman's k3); weighted by how much likelier the token has become since
+    ``behaviour`` sampled it, so that value and gradient are unbiased (arXiv 2512.02556).
     """
     shift = base_logprobs - logprobs
-    return shift.exp() - shift - 1.0
+    weight = (logprobs - behaviour_logprobs).clamp(-20.0, 20.0).exp()
+    return weight * (shift.exp() - shift - 1.0)
