@@ -69,7 +69,7 @@ class _Case:
     def row(self, least: float) -> Logged | None:
         """Return it as a row of the log; None for what nobody has given an opinion on."""
         from falcon_lsp.learning.off_policy import Logged
-        from falcon_lsp.learning.reward import developer_term
+        from falcon_lsp.learning.rewards import developer_term
 
         held = self.first.kind is Kind.HELD
         episode: Episode | None = None if held else fold((self.first, *self.rest))

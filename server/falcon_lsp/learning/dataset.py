@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from falcon_lsp.core.types import Outcome, Prompt, Suggestion
 from falcon_lsp.learning.fim_examples import MIDDLE_WEIGHT, encode_example
-from falcon_lsp.learning.reward import ERROR_LINE, Reward, reward
+from falcon_lsp.learning.rewards import Reward, reward, token_penalty
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.memory.redact import MARKER
 from falcon_lsp.model import fim
@@ -113,7 +113,7 @@ def build_example(episode: Episode, encoding: Encoding) -> TrainingExample | Rea
         sequence,
         worth,
         _credit(episode, encoding, starts),
-        _penalty(episode, worth, starts),
+        token_penalty(suggestion.text, starts, worth.error_lines, suggestion.healed_chars),
     )
 
 
@@ -216,21 +216,3 @@ def _credit(episode: Episode, encoding: Encoding, starts: list[int]) -> tuple[fl
         float(start <= last and end > suggestion.healed_chars)
         for start, end in zip(starts, ends, strict=True)
     )
-
-
-def _penalty(episode: Episode, worth: Reward, starts: list[int]) -> tuple[float, ...]:
-    suggestion = episode.suggestion
-    ends = (*starts[1:], suggestion.healed_chars + len(suggestion.text))
-    return tuple(
-        ERROR_LINE
-        if worth.error_lines & _lines(suggestion.text, start, end, suggestion.healed_chars)
-        else 0.0
-        for start, end in zip(starts, ends, strict=True)
-    )
-
-
-def _lines(text: str, start: int, end: int, healed: int) -> set[int]:
-    """Return the lines of ``text`` on which the token from ``start`` to ``end`` has characters."""
-    first = text.count("\n", 0, max(0, start - healed))
-    last = text.count("\n", 0, max(0, end - healed - 1))
-    return set(range(first, last + 1))

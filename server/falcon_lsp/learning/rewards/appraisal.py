@@ -1,0 +1,41 @@
+"""The gated terms of a batch: one process of a linter, and a judge where one is set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from falcon_lsp.learning.rewards.complexity import complexity_terms
+from falcon_lsp.learning.rewards.instructions import instruction_term
+from falcon_lsp.learning.rewards.judge import Judge
+from falcon_lsp.learning.rewards.sample import Sample
+from falcon_lsp.learning.rewards.style import style_terms
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """The gated terms that can be read off the text; None where there is nothing to say."""
+
+    style: float | None = None
+    complexity: float | None = None
+    instruction: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Appraiser:
+    """Reads texts; without a ``judge`` all of it happens on this machine."""
+
+    judge: Judge | None = None
+
+    def appraise(self, samples: Sequence[Sample]) -> list[Quality]:
+        """Return the quality of each sample, in order; never raises."""
+        if not samples:
+            return []
+        verdicts = [self.judge.verdict(one) if self.judge else None for one in samples]
+        columns = zip(
+            style_terms(samples),
+            complexity_terms(samples),
+            map(instruction_term, samples, verdicts),
+            strict=True,
+        )
+        return [Quality(*row) for row in columns]
