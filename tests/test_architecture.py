@@ -21,7 +21,8 @@ ALLOWED_LAYERS = {
     "model": {"core", "config"},
     "completion": {"core", "config", "memory", "model"},
     "learning": {"core", "config", "memory", "model"},
-    "lsp": {"core", "config", "memory", "model", "completion", "learning"},
+    "report": {"core", "config", "memory", "model", "learning"},
+    "lsp": {"core", "config", "memory", "model", "completion", "learning", "report"},
     "replay": {"core", "memory", "lsp"},
 }
 """What each layer may import of our own; the command line may import everything."""

@@ -122,6 +122,12 @@ def _add_simple(verbs: argparse._SubParsersAction, common: argparse.ArgumentPars
     doctor.set_defaults(run=commands.doctor)
     status = verbs.add_parser("status", parents=[common], help="show what was learned so far")
     status.set_defaults(run=commands.status)
+    report = verbs.add_parser(
+        "report", parents=[common], help="write what was learned as a page for a browser"
+    )
+    report.add_argument("--out", type=Path, default=Path("falcon-report.html"), metavar="FILE")
+    report.add_argument("--search", default="", help="list only suggestions with these words")
+    report.set_defaults(run=commands.report)
     evaluate = verbs.add_parser(
         "evaluate-policy", parents=[common], help="would another show threshold have been better?"
     )

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 
 from falcon_lsp.config import IGNORED, Config, from_client_options, options
 from falcon_lsp.core.paths import Store
@@ -107,6 +107,19 @@ def status(arguments: argparse.Namespace) -> int:
         body | {"servers": servers},
         lambda _: [*key_values(body), *(line for each in servers for line in server_lines(each))],
     )
+    return 0
+
+
+def report(arguments: argparse.Namespace) -> int:
+    """Write the learning report as one page that needs no network, and no server that runs."""
+    from falcon_lsp.report.gather import gather
+    from falcon_lsp.report.page import page
+
+    with open_ledger(arguments) as ledger:
+        text = page(gather(read_store(arguments), ledger, search=arguments.search))
+    with open_writing(arguments.out) as file:
+        file.write(text)
+    show(arguments, {"file": str(arguments.out.absolute())}, key_values)
     return 0
 
 
@@ -239,6 +252,17 @@ def open_ledger(arguments: argparse.Namespace) -> Iterator[Any]:
             yield ledger
     except LedgerUnavailable as error:
         raise UserError(f"the ledger cannot be used: {error}") from error
+
+
+@contextmanager
+def open_writing(path: Path) -> Iterator[TextIO]:
+    """Yield a new text file at ``path``; raises `UserError`."""
+    try:
+        file = path.open("w", encoding="utf-8", errors="replace")
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from error
+    with file:
+        yield file
 
 
 def _registry(arguments: argparse.Namespace) -> Any:

@@ -11,7 +11,7 @@ from contextlib import closing, contextmanager
 from dataclasses import asdict
 from typing import Any
 
-from falcon_lsp.commands import UserError, open_ledger, read_config, read_store
+from falcon_lsp.commands import UserError, open_ledger, open_writing, read_config, read_store
 from falcon_lsp.memory.rejections import rejection_row
 from falcon_lsp.output import (
     episode_line,
@@ -74,7 +74,7 @@ def forget_episodes(arguments: argparse.Namespace) -> int:
 
 def export_events(arguments: argparse.Namespace) -> int:
     """Write every event as one JSON line."""
-    with open_ledger(arguments) as ledger, _writing(arguments.path) as file:
+    with open_ledger(arguments) as ledger, open_writing(arguments.path) as file:
         count = ledger.export_jsonl(file)
     show(arguments, {"exported": count, "file": str(arguments.path)}, key_values)
     return 0
@@ -154,16 +154,6 @@ def _index(arguments: argparse.Namespace) -> Iterator[Any]:
         if not recall["available"]:
             raise UserError(recall["reason"])
         yield memory
-
-
-@contextmanager
-def _writing(path: Any) -> Iterator[Any]:
-    try:
-        file = path.open("w", encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}") from error
-    with file:
-        yield file
 
 
 def _day(text: str) -> dt.date:

@@ -24,6 +24,7 @@ from falcon_lsp.core.types import Snippet
 from falcon_lsp.learning import forgetting
 from falcon_lsp.learning.supervisor import TrainingSupervisor
 from falcon_lsp.lsp.served import ServedAdapter
+from falcon_lsp.lsp.week import Week
 from falcon_lsp.memory.events import Event, Kind
 from falcon_lsp.memory.ledger import Ledger, LedgerUnavailable
 from falcon_lsp.memory.policy import RecordingPolicy
@@ -68,6 +69,7 @@ class Application:
         self._opened = threading.Event()
         self._epoch = -1
         self.served = ServedAdapter(self.host, self._tell)
+        self.week = Week()
 
     def start(self, config: Config, progress: Progress) -> None:
         """Open the store and begin loading the model; returns before either is done."""

@@ -28,6 +28,8 @@ ROLLBACK = "falcon/rollback"
 REJECTIONS = "falcon/rejections"
 FORGIVE = "falcon/forgive"
 FORGET = "falcon/forget"
+REPORT = "falcon/report"
+EXPORT = "falcon/export"
 
 REPORTABLE = (Outcome.ACCEPTED, Outcome.PARTIAL, Outcome.REJECTED, Outcome.UNDONE)
 MAX_DIAGNOSTICS = 1000
@@ -37,6 +39,7 @@ FORGETTABLE = {
 }  # fmt: skip
 """What may be named to be forgotten, and what we call it."""
 MAX_SNOOZE_MINUTES = 24 * 60
+MAX_SEARCH = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +119,28 @@ def read_text(params: Any, name: str) -> str:
     value = fields(params).get(name)
     if not isinstance(value, str) or not value:
         raise JsonRpcInvalidParams(f"{name} must be a string")
+    return value
+
+
+def read_version(params: Any) -> str | None:
+    """Read which adapter to go back to, None: the one before; raises `JsonRpcInvalidParams`."""
+    return read_text(params, "id") if fields(params).get("id") is not None else None
+
+
+def read_report(params: Any) -> tuple[str, bool]:
+    """Read what to search for and whether a whole page is asked for; `JsonRpcInvalidParams`."""
+    data = fields(params)
+    search, whole = data.get("search") or "", data.get("whole") or False
+    if not isinstance(search, str) or not isinstance(whole, bool):
+        raise JsonRpcInvalidParams("search must be a string and whole true or false")
+    return search[:MAX_SEARCH], whole
+
+
+def read_after(params: Any) -> int:
+    """Read behind which event to go on, 0 at first; raises `JsonRpcInvalidParams`."""
+    value = fields(params).get("after", 0)
+    if type(value) is not int or value < 0:
+        raise JsonRpcInvalidParams("after must be the number of an event")
     return value
 
 

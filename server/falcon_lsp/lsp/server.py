@@ -17,7 +17,7 @@ from falcon_lsp import __version__
 from falcon_lsp.completion.service import Answer
 from falcon_lsp.config import Config
 from falcon_lsp.core.types import Outcome, new_id
-from falcon_lsp.lsp import convert, extensions, status
+from falcon_lsp.lsp import convert, extensions, overview, status
 from falcon_lsp.lsp.application import Application
 from falcon_lsp.lsp.base import FalconServer
 from falcon_lsp.lsp.notices import Notice
@@ -86,6 +86,8 @@ def register(server: Falcon) -> None:
     feature(extensions.REJECTIONS)(bind_async(server, on_rejections))
     feature(extensions.FORGIVE)(bind_async(server, on_forgive))
     feature(extensions.FORGET)(bind_async(server, on_forget))
+    feature(extensions.REPORT)(bind_async(server, on_report))
+    feature(extensions.EXPORT)(bind_async(server, on_export))
 
 
 def bind(server: Falcon, handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -282,9 +284,10 @@ async def on_train_now(server: Falcon, _params: Any = None) -> dict[str, str]:
     return {"message": await asyncio.to_thread(server.app.train_now)}
 
 
-async def on_rollback(server: Falcon, _params: Any = None) -> dict[str, str]:
-    """Go back to the adapter before the current one, whose files are read and verified first."""
-    return {"message": await asyncio.to_thread(server.app.roll_back)}
+async def on_rollback(server: Falcon, params: Any = None) -> dict[str, str]:
+    """Go back to an adapter, or the one before the current; its files are verified first."""
+    to = extensions.read_version(params)
+    return {"message": await asyncio.to_thread(server.app.roll_back, to)}
 
 
 async def on_rejections(server: Falcon, _params: Any = None) -> dict[str, Any]:
@@ -304,6 +307,17 @@ async def on_forget(server: Falcon, params: Any) -> dict[str, str]:
     if uri := what.pop("uri", None):
         what["workspace"], what["path"] = server.session.place_of(uri)
     return {"message": await asyncio.to_thread(server.app.forget, what)}
+
+
+async def on_report(server: Falcon, params: Any = None) -> dict[str, str]:
+    """Return the learning report as HTML."""
+    search, whole = extensions.read_report(params)
+    return await asyncio.to_thread(overview.render, server.app, search, whole=whole)
+
+
+async def on_export(server: Falcon, params: Any = None) -> dict[str, Any]:
+    """Return what is recorded, a part at a time: the client writes it where it likes."""
+    return await asyncio.to_thread(overview.export, server.app, extensions.read_after(params))
 
 
 async def tick(server: Falcon) -> None:

@@ -17,7 +17,7 @@ async def report(app: Application, session: Session, counters: Counter[str]) -> 
 
     What stands in the ledger is read beside the event loop: the disk may be slow.
     """
-    memory, training = await asyncio.to_thread(_stored, app)
+    memory, training, week = await asyncio.to_thread(_stored, app)
     engine = app.host.engine
     workspace = session.folders[0] if session.folders else ""
     return {
@@ -32,6 +32,7 @@ async def report(app: Application, session: Session, counters: Counter[str]) -> 
         "snoozedUntil": app.snoozed_until if app.snoozed else None,
         "quiet": quiet_policy(app),
         "acceptance": app.short_term.acceptance(workspace),
+        "week": week,
         "reasons": [asdict(reason) for reason in session.latency.reasons()],
         "silences": dict(session.latency.silences),
         "languages": list(app.config.languages),
@@ -50,6 +51,8 @@ def quiet_policy(app: Application) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _stored(app: Application) -> tuple[dict[str, Any], dict[str, Any]]:
+def _stored(app: Application) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
+    """Return what the ledger says of memory, training and the last seven days."""
     memory, supervisor = app.memory, app.supervisor
-    return memory.status() if memory else {}, supervisor.status() if supervisor else {}
+    training = supervisor.status() if supervisor else {}
+    return (memory.status(), training, app.week.figures(memory)) if memory else ({}, training, {})

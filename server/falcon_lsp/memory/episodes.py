@@ -52,6 +52,14 @@ def fold(events: Iterable[Event], start: Episode | None = None) -> Episode | Non
     return episode
 
 
+def fold_all(events: Iterable[Event]) -> list[Episode]:
+    """Return every episode that ``events`` (of many suggestions, in order) tell, oldest first."""
+    told: dict[str, list[Event]] = {}
+    for event in events:
+        told.setdefault(event.completion_id, []).append(event)
+    return [episode for each in told.values() if (episode := fold(each)) is not None]
+
+
 def _begin(event: Event) -> Episode:
     payload = dict(event.payload)
     prompt = dict(payload.pop("prompt"))

@@ -24,8 +24,9 @@ from typing import Any, TextIO
 from falcon_lsp.core.types import Outcome
 from falcon_lsp.memory import event_log, salvage
 from falcon_lsp.memory import ledger_forgetting as forgetting
+from falcon_lsp.memory import ledger_history as history
 from falcon_lsp.memory import ledger_sources as sources
-from falcon_lsp.memory.episodes import Episode, fold
+from falcon_lsp.memory.episodes import Episode, fold_all
 from falcon_lsp.memory.event_log import ImportReport
 from falcon_lsp.memory.events import Event, Kind
 from falcon_lsp.memory.ledger_file import LedgerFile, LedgerUnavailable, Salvage, clear_errors
@@ -108,10 +109,11 @@ class Ledger:
             "AND completion_id IN (SELECT value FROM json_each(?)) ORDER BY seq",
             (json.dumps(completion_ids),),
         )
-        told: dict[str, list[Event]] = {}
-        for _, event in self._decode(rows):
-            told.setdefault(event.completion_id, []).append(event)
-        return [episode for events in told.values() if (episode := fold(events)) is not None]
+        return fold_all(event for _, event in self._decode(rows))
+
+    def outlines(self, since: float) -> list[Episode]:
+        """Return what began at ``since`` (seconds) or later, oldest first, with empty prompts."""
+        return fold_all(map(_event, history.outlines(self._read, since)))
 
     def episodes(
         self,

@@ -209,13 +209,23 @@ class MemoryService:
 
     # ---------------------------------------------------------- reading, forgetting
 
+    def read(self, question: Callable[[Ledger], T], default: T) -> T:
+        """Return the answer of ``question`` about the ledger, or ``default`` when there is none."""
+        with self._lock:
+            ledger = self._ready()
+        try:
+            return default if ledger is None else question(ledger)
+        except LedgerUnavailable as error:
+            logger.warning("the ledger cannot be read: %s", error)
+            return default
+
     def recent_episodes(self, limit: int) -> list[Episode]:
         """Return the latest ``limit`` episodes, oldest first; empty when there is no ledger."""
-        return self._read(lambda ledger: ledger.episodes(limit=limit), [])
+        return self.read(lambda ledger: ledger.episodes(limit=limit), [])
 
     def pending(self) -> int:
         """Return how many finished episodes wait to be learned from."""
-        return self._read(lambda ledger: ledger.pending(), 0)
+        return self.read(lambda ledger: ledger.pending(), 0)
 
     def status(self) -> dict[str, Any]:
         """Say how recording and recall are, in plain JSON values."""
@@ -225,7 +235,7 @@ class MemoryService:
             "recording": self.policy.recording and not self._trouble,
             "trouble": self._trouble,
             "waiting": len(self._waiting),
-            "counts": self._read(Ledger.counts, no_counts),
+            "counts": self.read(Ledger.counts, no_counts),
             "unreadable": self._ledger.unreadable if self._ledger is not None else 0,
             "salvaged": salvage
             and {"damaged": str(salvage.damaged), "kept": salvage.kept, "lost": salvage.lost},
@@ -329,18 +339,9 @@ class MemoryService:
     def follow(self) -> None:
         """Take over what was declined, forgotten or forgiven, here or by other processes."""
         with self._following:
-            self._read(self._rejections.catch_up, None)
-            self._read(self._further, None)
-            self._read(self._forgotten, None)
-
-    def _read(self, question: Callable[[Ledger], T], default: T) -> T:
-        with self._lock:
-            ledger = self._ready()
-        try:
-            return default if ledger is None else question(ledger)
-        except LedgerUnavailable as error:
-            logger.warning("the ledger cannot be read: %s", error)
-            return default
+            self.read(self._rejections.catch_up, None)
+            self.read(self._further, None)
+            self.read(self._forgotten, None)
 
 
 def _index_of(
