@@ -33,6 +33,7 @@ class Reason(enum.StrEnum):
     HELD_OUT = "held out for the gate"
     NO_ADAPTER = "the adapter that sampled it is gone"
     LEARNED = "learned already"
+    SURPLUS = "too many from one file in an hour"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +67,17 @@ class TrainingExample:
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """A text that the developer liked (kept, or wrote instead) or disliked, in its context."""
+    """A text that the developer liked (kept, or wrote instead) or disliked, in its context.
+
+    ``workspace`` and ``path`` say whose judgement it is.
+    """
 
     completion_id: str
     time: float
     liked: bool
     sequence: Scored
+    workspace: str = ""
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +139,8 @@ def judgements(episode: Episode, encoding: Encoding) -> list[Judgement]:
     for liked, text in ((True, liked_text(episode)), (False, disliked_text(episode))):
         sequence = encode_text(encoding, episode.suggestion.prompt, text) if text else None
         if sequence is not None:
-            found.append(Judgement(episode.completion_id, episode.time, liked, sequence))
+            place = (episode.workspace, episode.path)
+            found.append(Judgement(episode.completion_id, episode.time, liked, sequence, *place))
     return found
 
 

@@ -1,4 +1,7 @@
-"""One update: episodes in, a judged adapter version out. The same code in every process.
+"""One update: episodes in, judged adapter versions out. The same code in every process.
+
+Two levels are trained at once (`falcon_lsp.learning.meta`): the version that serves everybody, and
+one for each workspace that the episodes come from. Each is judged by itself.
 
 Nothing becomes visible before `AdapterRegistry.publish`; whatever happens earlier leaves only a
 temporary folder, which the next run clears.
@@ -7,8 +10,9 @@ temporary folder, which the next run clears.
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -17,6 +21,7 @@ import torch
 
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.types import new_id
+from falcon_lsp.learning.caps import surplus
 from falcon_lsp.learning.dataset import (
     Encoding,
     Judgement,
@@ -28,17 +33,29 @@ from falcon_lsp.learning.dataset import (
 )
 from falcon_lsp.learning.gate import LEAST_LIKED, Verdict, judge
 from falcon_lsp.learning.measurement import measure
+from falcon_lsp.learning.meta import (
+    Adapted,
+    Learned,
+    MetaRecipe,
+    State,
+    draw,
+    learn,
+    make_task,
+)
 from falcon_lsp.learning.policy_model import PolicyModel
 from falcon_lsp.learning.regression import regression_set
 from falcon_lsp.learning.trainer import Recipe, StepStats, TrainingRun, train
+from falcon_lsp.learning.verdicts import VerdictLog
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.model.adapters import (
     BASE,
+    GLOBAL,
     PROMOTED,
     SET_ASIDE,
     AdapterManifest,
     AdapterRefused,
     AdapterRegistry,
+    scope_of,
 )
 from falcon_lsp.model.loader import ModelFiles
 from falcon_lsp.model.tokenizer import CodeTokenizer
@@ -49,10 +66,30 @@ Emit = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True)
+class WorkspaceVersion:
+    """What became of one workspace's version; ``better_than`` is what it was judged against."""
+
+    adapter_id: str
+    scope: str
+    better_than: str
+    verdict: Verdict
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON."""
+        return {
+            "adapter_id": self.adapter_id,
+            "scope": self.scope,
+            "against": self.better_than,
+            "verdict": self.verdict.as_json(),
+        }
+
+
+@dataclass(frozen=True, slots=True)
 class UpdateReport:
     """What one update did. ``results`` has the queue's answer for every episode it was given.
 
-    ``adapter_id`` is empty when there was nothing to train on.
+    ``adapter_id`` is empty when there was nothing to train on. It names the version for everybody;
+    ``workspaces`` are those of single workspaces.
     """
 
     results: dict[str, str]
@@ -63,6 +100,7 @@ class UpdateReport:
     steps: tuple[StepStats, ...] = ()
     stopped: str = ""
     verdict: Verdict | None = None
+    workspaces: tuple[WorkspaceVersion, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON without the episodes' ids."""
@@ -74,6 +112,7 @@ class UpdateReport:
             "steps": [asdict(step) for step in self.steps],
             "stopped": self.stopped,
             "verdict": self.verdict.as_json() if self.verdict else None,
+            "workspaces": [one.as_json() for one in self.workspaces],
         }
 
 
@@ -85,9 +124,30 @@ class Material:
     held_out: list[Judgement] = field(default_factory=list)
     skipped: dict[str, Reason] = field(default_factory=dict)
 
+    @property
+    def homes(self) -> list[str]:
+        """The workspaces with enough later texts to judge a version of their own by."""
+        liked = Counter(judgement.workspace for judgement in self.held_out if judgement.liked)
+        return sorted(home for home, count in liked.items() if count >= LEAST_LIKED)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A version before it is judged: its weights, where they come from, what judges them."""
+
+    state: State
+    parent: str
+    learned_from: tuple[str, ...]
+    held_out: Sequence[Judgement]
+    scope: str = GLOBAL
+    adapter_id: str = field(default_factory=lambda: new_id("adp"))
+
 
 class Updater:
-    """Trains versions of one base model into one registry."""
+    """Trains versions of one base model into one registry.
+
+    ``levels`` says how the two levels are learned; switched off, for comparison, they are one.
+    """
 
     def __init__(
         self,
@@ -97,86 +157,150 @@ class Updater:
         threads: int,
         keep: int,
         recipe: Recipe | None = None,
+        levels: MetaRecipe | None = None,
     ) -> None:
         self._registry, self._files, self._keep = registry, files, keep
-        self._recipe = recipe or Recipe()
+        self._recipe, self._levels = recipe or Recipe(), levels or MetaRecipe()
         tokenizer = CodeTokenizer.from_folder(files.folder)
         self._encoding = Encoding(tokenizer, files.fim, files.model_id)
         torch.set_num_threads(threads)
 
     def run(
-        self, episodes: Sequence[Episode], emit: Emit, token: CancellationToken
+        self,
+        episodes: Sequence[Episode],
+        emit: Emit,
+        token: CancellationToken,
+        history: Sequence[Episode] = (),
     ) -> UpdateReport:
-        """Train on the older episodes, judge on the newest, publish; raises `Cancelled`."""
+        """Train on the older episodes, judge on the newest, publish; raises `Cancelled`.
+
+        ``history`` are episodes that other updates were about: what was learned before, and in
+        other workspaces, stays in sight.
+        """
         parent = self._registry.current(self._files.sha256)
-        material = sort_out(episodes, self._encoding, self._learned(parent))
+        material = sort_out(episodes, self._encoding, self._already_learned(parent))
         if not material.examples:
             return UpdateReport(
                 _results(material.skipped), parent=parent, stopped="nothing to train on"
             )
         emit({"event": "phase", "phase": "loading"})
-        folder = self._locate(parent)
-        model = PolicyModel(self._files.folder, folder, self._recipe.shape, self._recipe.seed)
-        run = self._train(model, material, emit, token)
-        results = _results(material.skipped | run.skipped)
-        learned = tuple(example.completion_id for example in run.used)
-        if not run.steps:
-            results |= dict.fromkeys(learned, f"skipped:{run.stopped}")
-            return UpdateReport(results, parent=parent, stopped=run.stopped)
-        verdict = self._judge(model, folder, material, emit, token)
-        adapter_id = new_id("adp")
-        report = UpdateReport(
-            results | dict.fromkeys(learned, f"trained:{adapter_id}"),
-            adapter_id,
-            parent,
-            len(learned),
-            fmean(example.reward.total for example in run.used),
-            run.steps,
-            run.stopped,
-            verdict,
-        )
-        self._publish(model, report, learned, verdict)
-        return report
-
-    def _train(
-        self, model: PolicyModel, material: Material, emit: Emit, token: CancellationToken
-    ) -> TrainingRun:
+        base, recipe = self._files.folder, self._recipe
+        model = PolicyModel(base, self._locate(parent), recipe.shape, recipe.seed)
         emit({"event": "phase", "phase": "training", "episodes": len(material.examples)})
-        return train(
-            model,
-            material.examples,
-            self._locate,
-            self._recipe,
-            lambda step: emit({"event": "step", **asdict(step)}),
-            token,
+        learned = self._learn(model, episodes, history, material, emit, token)
+        if not learned.steps:
+            results = _answers(material, learned, "")
+            return UpdateReport(results, parent=parent, stopped=learned.stopped)
+        emit({"event": "phase", "phase": "gate", "held_out": len(material.held_out)})
+        everybody = Candidate(learned.phi, parent, learned.learned_from, material.held_out)
+        used = [one for one in material.examples if one.completion_id in learned.learned_from]
+        report = UpdateReport(
+            _answers(material, learned, everybody.adapter_id),
+            everybody.adapter_id,
+            parent,
+            len(used),
+            fmean(example.reward.total for example in used) if used else 0.0,
+            learned.steps,
+            learned.stopped,
         )
+        verdict = self._settle(model, everybody, report, token)
+        workspaces = tuple(
+            self._settle_workspace(model, material, home, one, parent, token)
+            for home, one in learned.workspaces.items()
+            if one.run.steps
+        )
+        self._registry.prune(self._keep)
+        return replace(report, verdict=verdict, workspaces=workspaces)
 
-    def _judge(
+    def _learn(
         self,
         model: PolicyModel,
-        current: Path | None,
+        episodes: Sequence[Episode],
+        history: Sequence[Episode],
         material: Material,
         emit: Emit,
         token: CancellationToken,
+    ) -> Learned:
+        """Train both levels; ``model`` is left anywhere."""
+        recipe, levels = self._recipe, self._levels
+        known = {example.completion_id: example for example in material.examples}
+        given = {episode.completion_id for episode in episodes}
+        drawn = draw(
+            [episode for episode in episodes if episode.completion_id in known],
+            [episode for episode in history if episode.completion_id not in given],
+            levels,
+            recipe.seed,
+        )
+        tasks = [
+            make_task(key, group, known, self._encoding, levels) for key, group in drawn.items()
+        ]
+
+        def inner(examples: Sequence[TrainingExample]) -> TrainingRun:
+            return train(
+                model,
+                examples,
+                self._locate,
+                recipe,
+                lambda step: emit({"event": "step", **asdict(step)}),
+                token,
+            )
+
+        return learn(model, tasks, material.homes, inner, levels, token)
+
+    def _settle_workspace(
+        self,
+        model: PolicyModel,
+        material: Material,
+        home: str,
+        adapted: Adapted,
+        parent: str,
+        token: CancellationToken,
+    ) -> WorkspaceVersion:
+        """Judge phi_i of one workspace against what it is served, on its own later episodes."""
+        scope = scope_of(home)
+        held_out = [judgement for judgement in material.held_out if judgement.workspace == home]
+        against = self._registry.current(self._files.sha256, scope)
+        candidate = Candidate(adapted.state, parent, adapted.learned_from, held_out, scope)
+        verdict = self._settle(model, candidate, UpdateReport({}, steps=adapted.run.steps), token)
+        return WorkspaceVersion(candidate.adapter_id, scope, against, verdict)
+
+    def _settle(
+        self,
+        model: PolicyModel,
+        candidate: Candidate,
+        report: UpdateReport,
+        token: CancellationToken,
     ) -> Verdict:
-        emit({"event": "phase", "phase": "gate", "held_out": len(material.held_out)})
-        holes = regression_set()
-        measured = measure(model, current, material.held_out, holes, self._encoding, token)
-        return judge(measured, self._recipe.seed)
+        """Judge a candidate against what is served in its scope, publish it, note the verdict."""
+        current = self._locate(self._registry.current(self._files.sha256, candidate.scope))
+        model.restore(candidate.state)
+        measured = measure(
+            model, current, candidate.held_out, regression_set(), self._encoding, token
+        )
+        verdict = judge(measured, self._recipe.seed)
+        self._publish(model, candidate, replace(report, verdict=verdict), verdict)
+        VerdictLog(self._registry.folder).add(
+            PROMOTED if verdict.promoted else SET_ASIDE,
+            candidate.adapter_id,
+            candidate.scope,
+            {"parent": candidate.parent, **verdict.as_json()},
+        )
+        return verdict
 
     def _publish(
-        self, model: PolicyModel, report: UpdateReport, learned: tuple[str, ...], verdict: Verdict
+        self, model: PolicyModel, candidate: Candidate, report: UpdateReport, verdict: Verdict
     ) -> None:
         """Write the version with its verdict; weights that would not verify are not kept."""
         manifest = AdapterManifest(
-            report.adapter_id,
+            candidate.adapter_id,
             self._files.sha256,
-            report.parent,
-            completion_ids=learned,
+            candidate.parent,
+            completion_ids=candidate.learned_from,
             metrics=report.as_json(),
-            verdict="better than its parent" if verdict.promoted else "not shown to be better",
+            verdict="better than what was served" if verdict.promoted else "not shown to be better",
             reasons=verdict.reasons,
             status=PROMOTED if verdict.promoted else SET_ASIDE,
+            scope=candidate.scope,
         )
         temporary = self._registry.new_temporary()
         try:
@@ -187,7 +311,6 @@ class Updater:
                 raise
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-        self._registry.prune(self._keep)
 
     def _locate(self, adapter_id: str) -> Path | None:
         """Return the verified folder of an adapter; `LookupError` when it cannot be used."""
@@ -198,7 +321,7 @@ class Updater:
         except AdapterRefused as error:
             raise LookupError(adapter_id) from error
 
-    def _learned(self, current: str) -> frozenset[str]:
+    def _already_learned(self, current: str) -> frozenset[str]:
         """Return what the current version and its ancestors learned from.
 
         A kill between publishing and acknowledging brings episodes here a second time; one before
@@ -215,11 +338,15 @@ class Updater:
 def sort_out(episodes: Sequence[Episode], encoding: Encoding, learned: frozenset[str]) -> Material:
     """Hold out the newest episodes and build examples of the others."""
     material = Material()
-    since = split_by_time(episodes, HELD_OUT_SHARE, LEAST_LIKED)
+    over = surplus(episodes)
+    kept = [episode for episode in episodes if episode.completion_id not in over]
+    since = split_by_time(kept, HELD_OUT_SHARE, LEAST_LIKED)
     for episode in sorted(episodes, key=lambda one: (one.time, one.completion_id)):
         found: TrainingExample | Reason
         if episode.completion_id in learned:
             found = Reason.LEARNED
+        elif episode.completion_id in over:
+            found = Reason.SURPLUS
         elif episode.time >= since:
             material.held_out.extend(judgements(episode, encoding))
             found = Reason.HELD_OUT
@@ -230,6 +357,14 @@ def sort_out(episodes: Sequence[Episode], encoding: Encoding, learned: frozenset
         else:
             material.examples.append(found)
     return material
+
+
+def _answers(material: Material, learned: Learned, adapter_id: str) -> dict[str, str]:
+    """Return the queue's answer for every episode of the batch."""
+    answer = f"trained:{adapter_id}" if adapter_id else f"skipped:{learned.stopped}"
+    used = dict.fromkeys((example.completion_id for example in material.examples), answer)
+    lost = {each: why for each, why in learned.skipped.items() if each in used}
+    return used | _results(material.skipped | lost)
 
 
 def _results(skipped: dict[str, Reason]) -> dict[str, str]:

@@ -42,6 +42,9 @@ trainer's lock nobody else leases, and a job stays its own until somebody does."
 BATCHES_PER_UPDATE = 2
 """An update takes up to so many batches at once when the queue is long: the gate sees more."""
 
+REMEMBERED = 2000
+"""The latest finished episodes, of which an update may draw a few to learn from again."""
+
 RETRIED_PARTS = 4
 """A batch that failed is tried again in so many parts."""
 
@@ -67,7 +70,8 @@ def work(
         emit({"event": "leased", "episodes": len(ids), "tries": max(job.tries for job in jobs)})
         try:
             known = [ledger.episode(completion_id) for completion_id in ids]
-            report = updater.run([one for one in known if one is not None], emit, token)
+            history = ledger.episodes(limit=REMEMBERED, with_outcome=True)
+            report = updater.run([one for one in known if one is not None], emit, token, history)
         except (Cancelled, KeyboardInterrupt):
             ledger.release(owner, ids)
             raise

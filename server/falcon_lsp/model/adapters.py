@@ -343,7 +343,7 @@ class AdapterRegistry:
             before = self._pointers()
         except AdapterRefused:
             before = Pointers()
-        if GLOBAL not in before.ids:
+        if scope != GLOBAL and GLOBAL not in before.ids:
             before = before.pointing(GLOBAL, self.current())
         self._write(before.pointing(scope, adapter_id))
 

@@ -32,7 +32,10 @@ class StandIn:
         self.failure = failure
         self.batches: list[list[str]] = []
 
-    def run(self, episodes: Sequence[Episode], emit: Any, token: Any) -> UpdateReport:
+    def run(
+        self, episodes: Sequence[Episode], emit: Any, token: Any, history: Sequence[Episode]
+    ) -> UpdateReport:
+        assert {one.completion_id for one in episodes} <= {one.completion_id for one in history}
         self.batches.append([one.completion_id for one in episodes])
         if self.failure is not None:
             raise self.failure
