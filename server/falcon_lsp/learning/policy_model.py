@@ -1,14 +1,16 @@
 """The model as the trainer sees it: frozen base, one trainable LoRA, log-odds of given tokens.
 
-Weights are fp32 and computation is bf16 (autocast): in half precision small updates would vanish.
-Only the upper half of the layers carries an adapter: the backward pass stops there, which is half
-as fast again on a CPU (429 against 300 tokens/s), and the engine applies it like any other LoRA.
+The base's matrices are bf16, in which they are multiplied anyway; the adapter, and all that runs
+between the layers, is fp32: in half precision small updates would vanish. Only the upper half of
+the layers carries an adapter: the backward pass stops there, what lies below is computed once for a
+sequence (`falcon_lsp.learning.halves`), and the engine applies it like any other LoRA.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,15 +18,21 @@ from pathlib import Path
 
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
-from torch import Tensor
+from peft.tuners.tuners_utils import BaseTunerLayer
+from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
-from falcon_lsp.learning.dataset import Scored
-from falcon_lsp.learning.objective import token_logprobs
+from falcon_lsp.learning.halves import Bounded, Halves
+from falcon_lsp.learning.objectives.tokens import token_logprobs
+from falcon_lsp.learning.packing import Batch, collate
+
+__all__ = ["Batch", "LoraShape", "PolicyModel", "choose_device", "collate", "linear_layers"]
 
 TRAINED = "default"
 BEHAVIOUR = "behaviour"
+MOST_BASE_STATES = 64 * 1024 * 1024
+"""Bytes of the base's answers that are remembered: 29,000 tokens of the built-in model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,44 +43,18 @@ class LoraShape:
     alpha: int = 16
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Sequences padded on the left, so that the answers end together.
-
-    ``ids``, ``attention``, ``positions`` are ``(B, T)``; ``targets`` and ``mask`` are ``(B, K)``,
-    the last K tokens, with ``mask`` 1.0 where they belong to the answer.
-    """
-
-    ids: Tensor
-    attention: Tensor
-    positions: Tensor
-    targets: Tensor
-    mask: Tensor
-
-
-def collate(sequences: Sequence[Scored]) -> Batch:
-    """Pad ``sequences`` into one batch; K is the longest answer."""
-    width = max(map(len, sequences))
-    last = max(len(sequence.answer) for sequence in sequences)
-    ids = torch.zeros(len(sequences), width, dtype=torch.long)
-    attention = torch.zeros_like(ids)
-    mask = torch.zeros(len(sequences), last)
-    for row, sequence in enumerate(sequences):
-        ids[row, width - len(sequence) :] = torch.tensor(sequence.context + sequence.answer)
-        attention[row, width - len(sequence) :] = 1
-        mask[row, last - len(sequence.answer) :] = 1.0
-    positions = (attention.cumsum(-1) - 1).clamp(min=0)
-    return Batch(ids, attention, positions, ids[:, width - last :], mask)
-
-
 class PolicyModel:
     """A base model with the adapter that is being trained; not thread-safe."""
 
     def __init__(self, base: Path, adapter: Path | None, shape: LoraShape, seed: int) -> None:
         disable_progress_bar()
         torch.manual_seed(seed)
+        self.device = choose_device()
         model = AutoModelForCausalLM.from_pretrained(
-            base, dtype=torch.float32, local_files_only=True, use_safetensors=True
+            base,
+            dtype=torch.float32,
+            local_files_only=True,
+            use_safetensors=True,
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # between peft and transformers
@@ -81,7 +63,13 @@ class PolicyModel:
                 if adapter is None
                 else PeftModel.from_pretrained(model, adapter, is_trainable=True)
             )
-        self.peft.eval()
+        _narrow(self.peft)
+        self.peft.eval().to(self.device)
+        self._body: nn.Module = model.get_decoder()
+        self._head: Tensor = model.get_output_embeddings().weight.detach()
+        self._halves = Halves(self._body, _first_adapted(self.peft))
+        self._base_states = Bounded(MOST_BASE_STATES)
+        self._adapted = True
 
     @property
     def parameters(self) -> list[torch.nn.Parameter]:
@@ -94,17 +82,8 @@ class PolicyModel:
         return [(n, p) for n, p in self.peft.named_parameters() if f".{TRAINED}." in n]
 
     def logits(self, batch: Batch) -> Tensor:
-        """Return the logits that predict ``batch.targets``: ``(B, K, V)``."""
-        with torch.autocast("cpu", dtype=torch.bfloat16):
-            output = self.peft(
-                input_ids=batch.ids,
-                attention_mask=batch.attention,
-                position_ids=batch.positions,
-                use_cache=False,
-                logits_to_keep=batch.targets.shape[1] + 1,
-            )
-        logits: Tensor = output.logits
-        return logits[:, :-1]
+        """Return the logits that predict ``batch.targets``, in fp32: ``(B, K, V)``."""
+        return batch.spread(self._states(batch)) @ self._head.T
 
     def logprobs(self, batch: Batch) -> Tensor:
         """Return the log-probability of each of ``batch.targets``, without gradient: ``(B, K)``."""
@@ -113,9 +92,13 @@ class PolicyModel:
 
     @contextlib.contextmanager
     def base(self) -> Iterator[None]:
-        """Compute without any adapter inside the block."""
-        with self.peft.disable_adapter():
-            yield
+        """Compute without any adapter inside the block; what is asked again is remembered."""
+        before, self._adapted = self._adapted, False
+        try:
+            with self.peft.disable_adapter():
+                yield
+        finally:
+            self._adapted = before
 
     @contextlib.contextmanager
     def behaviour(self, adapter: Path | None) -> Iterator[None]:
@@ -126,11 +109,37 @@ class PolicyModel:
             return
         self.peft.load_adapter(adapter, BEHAVIOUR, is_trainable=False)
         self.peft.set_adapter(BEHAVIOUR)
+        trained, first = self._halves, _first_adapted(self.peft)
+        self._halves = trained if first >= trained.cut else Halves(self._body, first)
         try:
             yield
         finally:
             self.peft.set_adapter(TRAINED)
             self.peft.delete_adapter(BEHAVIOUR)
+            self._halves = trained
+
+    def _states(self, batch: Batch) -> Tensor:
+        """Return the last hidden state before each answer token: ``(N, H)``."""
+        if self._adapted:
+            return self._halves(batch.trees)
+        for tree in batch.trees:
+            if self._base_states.get(tree) is None:
+                with torch.no_grad():
+                    self._base_states.put(tree, self._halves((tree,)))
+        return torch.cat([self._base_states[tree] for tree in batch.trees])
+
+    @property
+    def gradients(self) -> list[Tensor]:
+        """The trained tensors' gradients; zeros where nothing has reached one."""
+        for parameter in self.parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        return [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+
+    def clear_gradients(self) -> None:
+        """Forget all gradients."""
+        for parameter in self.parameters:
+            parameter.grad = None
 
     def state(self) -> list[Tensor]:
         """Return a copy of the trained tensors."""
@@ -190,3 +199,32 @@ def _lora_config(model: PreTrainedModel, shape: LoraShape) -> LoraConfig:
         layers_to_transform=list(range(layers // 2, layers)),
         task_type="CAUSAL_LM",
     )
+
+
+def choose_device() -> torch.device:
+    """Return the accelerator of this machine (CUDA, MPS), else the processor."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _narrow(model: nn.Module) -> None:
+    """Turn the frozen matrices of linear layers to bf16, in which they are multiplied anyway.
+
+    The embedding stays: it is the head too, and what it says is the residual stream.
+    """
+    head = model.get_output_embeddings()  # type: ignore[operator]
+    for module in model.modules():
+        if isinstance(module, BaseTunerLayer):
+            module.cast_input_dtype_enabled = False  # autocast would cast it back
+        if isinstance(module, nn.Linear) and module is not head:
+            for parameter in module.parameters():
+                if not parameter.requires_grad:
+                    parameter.data = parameter.data.to(torch.bfloat16)
+
+
+def _first_adapted(model: nn.Module) -> int:
+    """Return the lowest layer that any adapter changes."""
+    names = (name for name, module in model.named_modules() if isinstance(module, BaseTunerLayer))
+    layers = (re.search(r"\.layers\.(\d+)\.", name) for name in names)
+    return min(int(layer[1]) if layer else 0 for layer in layers)

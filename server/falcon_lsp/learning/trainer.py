@@ -1,33 +1,42 @@
-"""A bounded number of policy-gradient steps on one batch of episodes.
+"""A bounded number of optimiser steps on one batch of episodes.
 
-Deterministic on a CPU: the same examples, seed and thread count give the same bytes.
+Deterministic on a CPU: the same start, examples, seed and thread count give the same bytes, however
+often the run was killed and taken up again from its journal.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from typing import TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from falcon_lsp.core.cancellation import CancellationToken
+from falcon_lsp.learning.crew import ALONE, Crew
 from falcon_lsp.learning.dataset import Reason, TrainingExample
-from falcon_lsp.learning.objective import Loss, advantages, policy_loss
-from falcon_lsp.learning.policy_model import LoraShape, PolicyModel, collate
+from falcon_lsp.learning.journal import NO_JOURNAL, Journal
+from falcon_lsp.learning.losses import LOSSES, Bounds, Objective, View
+from falcon_lsp.learning.objectives.policy import Loss, advantages
+from falcon_lsp.learning.packing import collate
+from falcon_lsp.learning.policy_model import LoraShape, PolicyModel
+from falcon_lsp.learning.walk import StepStats, Walk
 
 T = TypeVar("T")
 Locate = Callable[[str], Path | None]
 """Folder of an adapter by id, verified; None for the base; `LookupError` when it is gone."""
 
+ROW_POSITIONS = 1024
+"""Positions of one forward and backward pass: they are what its memory grows with (0.6 MB each)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Hyper-parameters. ``rows`` bounds memory, ``minibatch`` and ``epochs`` the number of steps.
+    """Hyper-parameters. ``rows`` bounds a pass, ``minibatch`` and ``epochs`` the number of steps.
 
     ``kl_cap`` (nats per token against the base) ends training; ``beta`` already pulls before it.
     It lies below the gate's, for the step that leads above it is noticed only at the next one.
@@ -36,6 +45,7 @@ class Recipe:
     of that taste gained 0.2 nats per token at 2e-4 (KL 0.01) and 1.0 at 1e-3 (KL 0.38, too far).
     """
 
+    objective: Objective = Objective.POLICY
     learning_rate: float = 4e-4
     minibatch: int = 16
     rows: int = 4
@@ -44,22 +54,16 @@ class Recipe:
     clip: float = 0.2
     dual_clip: float = 3.0
     beta: float = 0.05
+    preference_beta: float = 0.1
     kl_cap: float = 0.15
     gradient_norm: float = 1.0
     seed: int = 0
     shape: LoraShape = field(default_factory=LoraShape)
 
-
-@dataclass(frozen=True, slots=True)
-class StepStats:
-    """One optimiser step; ``kl`` is against the base in nats per trained token, before the step."""
-
-    step: int
-    loss: float
-    kl: float
-    ratio: float
-    clipped: float
-    tokens: int
+    @property
+    def bounds(self) -> Bounds:
+        """What bounds a single step."""
+        return Bounds(self.clip, self.dual_clip, self.beta, self.preference_beta)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,10 @@ class _Sample:
     advantages: Tensor
 
 
+_Unit = list[_Sample]
+"""Samples that are judged together: one, or two texts for the same place."""
+
+
 def train(
     model: PolicyModel,
     examples: Sequence[TrainingExample],
@@ -88,30 +96,36 @@ def train(
     recipe: Recipe,
     on_step: Callable[[StepStats], None],
     token: CancellationToken,
+    journal: Journal = NO_JOURNAL,
+    crew: Crew = ALONE,
 ) -> TrainingRun:
-    """Improve ``model`` on ``examples`` in place; raises `Cancelled` between two micro-batches.
+    """Improve ``model`` on ``examples`` in place; raises `Cancelled` between two passes.
 
     The step that led above the KL cap is taken back and ends the run.
     """
-    scored, skipped = _score(model, examples, locate, recipe, token)
-    samples = _samples(scored)
-    optimizer = torch.optim.AdamW(model.parameters, lr=recipe.learning_rate, weight_decay=0.0)
-    steps: list[StepStats] = []
-    previous = model.state()
-    stopped = "all steps done" if samples else "nothing to train on"
-    for number, batch in enumerate(_minibatches(samples, recipe)):
-        stats = _gradient(model, batch, recipe, number, token)
+    walk = Walk(model, recipe, journal.page(model.state(), (recipe, examples)))
+    if walk.stopped:
+        return _told(walk, examples)
+    samples, walk.skipped = _score(model, examples, locate, recipe, token)
+    units = _units(samples)
+    stopped = "all steps done" if units else "nothing to train on"
+    for number, batch in enumerate(_minibatches(units, recipe)):
+        if number < len(walk.steps):
+            continue
+        stats = _gradient(model, batch, recipe, number, token, crew)
         if not (isfinite(stats.loss) and stats.kl <= recipe.kl_cap):
-            model.restore(previous)
             stopped = f"step taken back: KL {stats.kl:.3f}, cap {recipe.kl_cap:g}"
+            walk.take_back()
             break
-        previous = model.state()
-        nn.utils.clip_grad_norm_(model.parameters, recipe.gradient_norm)
-        optimizer.step()
-        steps.append(stats)
+        walk.take(stats)
         on_step(stats)
-    optimizer.zero_grad()
-    return TrainingRun(tuple(sample.example for sample in samples), skipped, tuple(steps), stopped)
+    walk.end(stopped)
+    return _told(walk, examples)
+
+
+def _told(walk: Walk, examples: Sequence[TrainingExample]) -> TrainingRun:
+    used = tuple(example for example in examples if example.completion_id not in walk.skipped)
+    return TrainingRun(used, walk.skipped, tuple(walk.steps), walk.stopped)
 
 
 def _score(
@@ -120,8 +134,11 @@ def _score(
     locate: Locate,
     recipe: Recipe,
     token: CancellationToken,
-) -> tuple[list[tuple[TrainingExample, Tensor]], dict[str, Reason]]:
-    """Recompute the log-probabilities of the logged tokens under the adapter that sampled them."""
+) -> tuple[list[_Sample], dict[str, Reason]]:
+    """Score what was sampled under the adapter that sampled it; other objectives need no score."""
+    if recipe.objective is not Objective.POLICY:
+        nothing = [torch.zeros(len(example.sequence.answer)) for example in examples]
+        return [_Sample(e, zero, zero) for e, zero in zip(examples, nothing, strict=True)], {}
     found: dict[str, Tensor] = {}
     skipped: dict[str, Reason] = {}
     for adapter_id in sorted({example.adapter_id for example in examples}):
@@ -134,29 +151,37 @@ def _score(
         with model.behaviour(folder):
             for group in _chunks(mine, recipe.rows):
                 token.check()
-                logprobs = model.logprobs(collate([example.sequence for example in group]))
-                for row, example in zip(logprobs, group, strict=True):
+                batch = collate([example.sequence for example in group]).to(model.device)
+                for row, example in zip(model.logprobs(batch).cpu(), group, strict=True):
                     found[example.completion_id] = row[-len(example.sequence.answer) :].clone()
     kept = [example for example in examples if example.completion_id in found]
-    return [(example, found[example.completion_id]) for example in kept], skipped
+    return _credited(kept, [found[example.completion_id] for example in kept]), skipped
 
 
-def _samples(scored: Sequence[tuple[TrainingExample, Tensor]]) -> list[_Sample]:
+def _credited(examples: Sequence[TrainingExample], behaviour: Sequence[Tensor]) -> list[_Sample]:
     """Spread each episode's advantage over its credited tokens, and add the tokens' own blame."""
     weights = advantages(
-        [example.reward.total for example, _ in scored],
-        [example.language for example, _ in scored],
+        [example.reward.total for example in examples],
+        [example.language for example in examples],
     )
     return [
         _Sample(example, logprobs, weight + torch.tensor(example.penalty))
-        for (example, logprobs), weight in zip(scored, weights, strict=True)
+        for example, logprobs, weight in zip(examples, behaviour, weights, strict=True)
     ]
 
 
-def _minibatches(samples: Sequence[_Sample], recipe: Recipe) -> Iterable[list[_Sample]]:
+def _units(samples: Sequence[_Sample]) -> list[_Unit]:
+    """Put samples of the same episode together, in the order given."""
+    units: dict[str, _Unit] = {}
+    for sample in samples:
+        units.setdefault(sample.example.completion_id, []).append(sample)
+    return list(units.values())
+
+
+def _minibatches(units: Sequence[_Unit], recipe: Recipe) -> Iterable[list[_Unit]]:
     """Yield at most ``most_steps`` mini-batches; each epoch has an order of its own."""
     rng = random.Random(recipe.seed)
-    order = list(samples)
+    order = list(units)
     taken = 0
     for _ in range(recipe.epochs):
         rng.shuffle(order)
@@ -169,47 +194,55 @@ def _minibatches(samples: Sequence[_Sample], recipe: Recipe) -> Iterable[list[_S
 
 def _gradient(
     model: PolicyModel,
-    batch: Sequence[_Sample],
+    batch: Sequence[_Unit],
     recipe: Recipe,
     number: int,
     token: CancellationToken,
+    crew: Crew,
 ) -> StepStats:
-    """Accumulate the gradient of one step over micro-batches of ``rows`` sequences."""
-    for parameter in model.parameters:
-        parameter.grad = None
-    total = sum(sum(sample.example.credit) for sample in batch)
-    stats = StepStats(number, 0.0, 0.0, 0.0, 0.0, int(total))
-    for rows in _chunks(sorted(batch, key=lambda s: len(s.example.sequence)), recipe.rows):
+    """Leave the gradient of one step in the model, summed over passes that memory allows."""
+    model.clear_gradients()
+    trained = max(1.0, sum(_weight(unit) for unit in batch))
+    normaliser = float(len(batch)) if recipe.objective is Objective.PREFERENCE else trained
+    sums = torch.zeros(4)
+    for units in crew.share(list(_passes(batch, recipe.rows))):
         token.check()
-        loss = _loss(model, rows, recipe, max(1.0, total))
+        loss = _loss(model, [sample for unit in units for sample in unit], recipe, normaliser)
         loss.value.backward()  # type: ignore[no-untyped-call]
-        share = sum(sum(sample.example.credit) for sample in rows) / max(1.0, total)
-        stats = replace(
-            stats,
-            loss=stats.loss + float(loss.value.detach()),
-            kl=stats.kl + share * loss.kl,
-            ratio=stats.ratio + share * loss.ratio,
-            clipped=stats.clipped + share * loss.clipped,
-        )
-    return stats
+        share = sum(_weight(unit) for unit in units) / trained
+        measured = torch.tensor([loss.kl, loss.ratio, loss.clipped])
+        sums += torch.cat([loss.value.detach().cpu().view(1), share * measured])
+    crew.add_up([*model.gradients, sums])
+    value, kl, ratio, clipped = sums.tolist()
+    return StepStats(number, value, kl, ratio, clipped, int(trained))
 
 
-def _loss(model: PolicyModel, rows: Sequence[_Sample], recipe: Recipe, normaliser: float) -> Loss:
-    batch = collate([sample.example.sequence for sample in rows])
+def _passes(batch: Sequence[_Unit], most: int) -> Iterable[list[_Unit]]:
+    """Yield units of like length together: ``most`` at a time, and `ROW_POSITIONS`."""
+    taken: list[_Unit] = []
+    for unit in sorted(batch, key=_length):
+        if taken and (len(taken) == most or sum(map(_length, [*taken, unit])) > ROW_POSITIONS):
+            yield taken
+            taken = []
+        taken.append(unit)
+    yield taken
+
+
+def _loss(
+    model: PolicyModel, samples: Sequence[_Sample], recipe: Recipe, normaliser: float
+) -> Loss:
+    batch = collate([sample.example.sequence for sample in samples]).to(model.device)
     with torch.no_grad(), model.base():
         base_logits = model.logits(batch)
-    return policy_loss(
+    view = View(
         model.logits(batch),
         base_logits,
         batch.targets,
-        _right(batch.mask, [sample.behaviour for sample in rows]),
-        _right(batch.mask, [sample.advantages for sample in rows]),
-        _right(batch.mask, [torch.tensor(sample.example.credit) for sample in rows]),
-        clip=recipe.clip,
-        dual_clip=recipe.dual_clip,
-        beta=recipe.beta,
-        normaliser=normaliser,
+        _right(batch.mask, [sample.behaviour for sample in samples]),
+        _right(batch.mask, [sample.advantages for sample in samples]),
+        _right(batch.mask, [torch.tensor(sample.example.credit) for sample in samples]),
     )
+    return LOSSES[recipe.objective](view, recipe.bounds, normaliser)
 
 
 def _right(like: Tensor, rows: Sequence[Tensor]) -> Tensor:
@@ -218,6 +251,15 @@ def _right(like: Tensor, rows: Sequence[Tensor]) -> Tensor:
     for at, row in enumerate(rows):
         stacked[at, like.shape[1] - len(row) :] = row
     return stacked
+
+
+def _weight(unit: _Unit) -> float:
+    """Return how many tokens of ``unit`` are trained."""
+    return sum(sum(sample.example.credit) for sample in unit)
+
+
+def _length(unit: _Unit) -> int:
+    return sum(len(sample.example.sequence) for sample in unit)
 
 
 def _chunks(items: Sequence[T], size: int) -> Iterable[list[T]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,10 @@ import torch
 from episodes_factory import episode
 from falcon_lsp.core.cancellation import CancellationToken, Cancelled
 from falcon_lsp.core.types import Outcome
+from falcon_lsp.learning import trainer
 from falcon_lsp.learning.dataset import Encoding, Reason, TrainingExample, build_example
+from falcon_lsp.learning.journal import Journal
+from falcon_lsp.learning.losses import Objective
 from falcon_lsp.learning.policy_model import LoraShape, PolicyModel, collate
 from falcon_lsp.learning.trainer import Recipe, TrainingRun, train
 
@@ -119,11 +124,114 @@ def test_only_the_adapter_of_the_upper_layers_is_trained(tiny_model) -> None:
     assert all("lora_" in name and ".layers.1." in name for name in names)
 
 
-def test_collate_aligns_answers_at_the_end(encoding) -> None:
-    batch = collate([example.sequence for example in examples(encoding)[:2]])
-    for row, example in enumerate(examples(encoding)[:2]):
-        sequence = example.sequence
-        kept = batch.attention[row].bool()
-        assert batch.ids[row][kept].tolist() == [*sequence.context, *sequence.answer]
-        assert batch.targets[row][batch.mask[row].bool()].tolist() == list(sequence.answer)
-        assert batch.positions[row][kept].tolist() == list(range(len(sequence)))
+@pytest.mark.parametrize("killed_after", range(1, RECIPE.most_steps + 1))
+def test_a_run_that_was_killed_after_any_step_ends_in_the_same_bytes(
+    tiny_model, encoding, tmp_path, killed_after
+) -> None:
+    whole = policy(tiny_model)
+    done = run(whole, examples(encoding))
+    journal = Journal(tmp_path, "base")
+    with pytest.raises(Killed):
+        train(policy(tiny_model), examples(encoding), nowhere, RECIPE, Killer(killed_after),
+              CancellationToken(), journal)  # fmt: skip
+    again, heard = policy(tiny_model), []
+    resumed = train(again, examples(encoding), nowhere, RECIPE, heard.append,
+                    CancellationToken(), journal)  # fmt: skip
+    assert [step.step for step in heard] == list(range(killed_after, RECIPE.most_steps))
+    assert resumed == done
+    assert same(again, whole)
+
+
+def test_a_run_that_has_ended_is_not_computed_again(tiny_model, encoding, tmp_path) -> None:
+    journal, token = Journal(tmp_path, "base"), CancellationToken()
+    first, second = policy(tiny_model), policy(tiny_model)
+    done = train(first, examples(encoding), nowhere, RECIPE, lambda _: None, token, journal)
+    token.cancel()
+    assert train(second, examples(encoding), nowhere, RECIPE, fail, token, journal) == done
+    assert same(first, second)
+
+
+def test_a_step_that_was_taken_back_stays_so_after_a_kill(tiny_model, encoding, tmp_path) -> None:
+    recipe = Recipe(learning_rate=0.5, minibatch=4, epochs=4, kl_cap=1e-3)
+    start, journal = policy(tiny_model).state(), Journal(tmp_path, "base")
+    with pytest.raises(Killed):
+        train(policy(tiny_model), examples(encoding), nowhere, recipe, Killer(1),
+              CancellationToken(), journal)  # fmt: skip
+    model = policy(tiny_model)
+    done = train(model, examples(encoding), nowhere, recipe, fail, CancellationToken(), journal)
+    assert "taken back" in done.stopped
+    assert all(torch.equal(a, b) for a, b in zip(model.state(), start, strict=True))
+
+
+@pytest.mark.parametrize("other", ["recipe", "examples", "start", "base"])
+def test_another_run_begins_at_its_own_beginning(tiny_model, encoding, tmp_path, other) -> None:
+    model, batch, recipe, heard = policy(tiny_model), examples(encoding), RECIPE, []
+    train(policy(tiny_model), batch, nowhere, recipe, lambda _: None, CancellationToken(),
+          Journal(tmp_path, "base"))  # fmt: skip
+    if other == "recipe":
+        recipe = replace(recipe, seed=1)
+    if other == "examples":
+        batch = batch[:4]
+    if other == "start":
+        model.restore([tensor + 1e-3 for tensor in model.state()])
+    journal = Journal(tmp_path, "another" if other == "base" else "base")
+    train(model, batch, nowhere, recipe, heard.append, CancellationToken(), journal)
+    assert heard[0].step == 0
+
+
+def test_what_was_liked_is_learned_as_it_stands(tiny_model, encoding) -> None:
+    model, liked = policy(tiny_model), examples(encoding)[:1] * 4
+    before = logprob(model, liked[0])
+    done = run(model, liked, replace(RECIPE, objective=Objective.SUPERVISED))
+    assert logprob(model, liked[0]) > before
+    assert done.steps[-1].loss < done.steps[0].loss
+    assert done.steps[0].kl == pytest.approx(0.0, abs=1e-6) != done.steps[-1].kl
+
+
+def test_a_preferred_text_gains_on_the_other_one(tiny_model, encoding) -> None:
+    model, (liked, disliked, *_) = policy(tiny_model), examples(encoding)
+    pair = [liked, replace(disliked, completion_id=liked.completion_id)]
+    before = logprob(model, liked) - logprob(model, disliked)
+    done = run(model, pair, replace(RECIPE, objective=Objective.PREFERENCE))
+    assert logprob(model, liked) - logprob(model, disliked) > before
+    assert done.steps[0].loss == pytest.approx(math.log(2), abs=1e-4)
+    assert done.steps[-1].loss < done.steps[0].loss
+
+
+def test_passes_stay_within_rows_and_positions(encoding, monkeypatch) -> None:
+    samples = [trainer._Sample(e, torch.zeros(1), torch.zeros(1)) for e in examples(encoding)]
+    units = [[sample] for sample in samples]
+    length = len(samples[0].example.sequence)
+    assert [len(part) for part in trainer._passes(units, 3)] == [3, 3, 2]
+    monkeypatch.setattr(trainer, "ROW_POSITIONS", 2 * length + 1)
+    assert {len(part) for part in trainer._passes(units, 8)} <= {1, 2}
+    monkeypatch.setattr(trainer, "ROW_POSITIONS", 1)
+    assert [len(part) for part in trainer._passes(units, 8)] == [1] * 8
+
+
+class Killed(Exception):
+    pass
+
+
+class Killer:
+    """Ends a run after so many steps, as a signal would: nothing that comes later happens."""
+
+    def __init__(self, steps: int) -> None:
+        self.left = steps
+
+    def __call__(self, _step: object) -> None:
+        self.left -= 1
+        if self.left == 0:
+            raise Killed
+
+
+def nowhere(_adapter_id: str) -> None:
+    return None
+
+
+def fail(_step: object) -> None:
+    raise AssertionError("a step was taken that was not due")
+
+
+def same(one: PolicyModel, other: PolicyModel) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(one.state(), other.state(), strict=True))
