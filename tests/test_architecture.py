@@ -17,10 +17,11 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 ALLOWED_LAYERS = {
     "core": set(),
     "config": {"core"},
+    "sandbox": {"core"},
     "memory": {"core", "config"},
     "model": {"core", "config"},
     "completion": {"core", "config", "memory", "model"},
-    "learning": {"core", "config", "memory", "model"},
+    "learning": {"core", "config", "memory", "model", "sandbox"},
     "report": {"core", "config", "memory", "model", "learning"},
     "lsp": {"core", "config", "memory", "model", "completion", "learning", "report"},
     "replay": {"core", "memory", "lsp"},
