@@ -152,6 +152,16 @@ class Config:
         "is sent there.** Empty: long-term memory stays on this machine.",
         scope="machine",
     )  # fmt: skip
+    judge_server: str = option(
+        "", "URL of a server that speaks OpenAI's chat completions, such as "
+        "`http://127.0.0.1:11434/v1`, and judges in training how well suggestions do what was "
+        "asked. **The text of your suggestions and of the code around them is sent there**, "
+        "without what looks like a secret. Empty: nobody is asked.",
+        scope="machine",
+    )  # fmt: skip
+    judge_model: str = option(
+        "", "Name of the judge's model, as `falcon.judgeServer` knows it.", scope="machine"
+    )
     interpreter: str = option(
         "", "Python that runs the server (read by the extension); empty: found by itself.",
         scope="machine",

@@ -97,6 +97,8 @@ def rejection_line(row: dict[str, Any]) -> str:
 def server_lines(row: dict[str, Any]) -> list[str]:
     """Return one running server: its requests, and why nothing came, the latest first."""
     head = {f"server {row['pid']}": row["state"], "requests": row["requests"]}
+    if row.get("judge"):
+        head["texts are sent to the judge at"] = row["judge"]
     return ["", *key_values(head), *map(_silence_line, reversed(row["reasons"]))]
 
 

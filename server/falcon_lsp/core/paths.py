@@ -74,6 +74,11 @@ class Store:
         return self.cache / "models"
 
     @property
+    def verdicts(self) -> Path:
+        """The folder of what an AI judge has said: numbers by digests of the questions."""
+        return self.cache / "verdicts"
+
+    @property
     def quantised(self) -> Path:
         """The folder of quantised weights."""
         return self.cache / "quantised"

@@ -50,6 +50,7 @@ def unlearn(store: Store, ledger: Ledger, seconds: float = 0.0) -> tuple[Sequenc
             dropped += drop_adapters(store, ledger)
             AdapterRegistry(store.adapters).clean_temporaries()
             _drop_copies(store.cache)
+            shutil.rmtree(store.verdicts, ignore_errors=True)
             done = drop_merged(store.quantised, AdapterRegistry(store.adapters).names())
     except (Busy, AdapterRefused, OSError):
         return dropped, False

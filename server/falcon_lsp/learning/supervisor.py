@@ -19,6 +19,7 @@ from typing import Any
 from falcon_lsp.config import Config
 from falcon_lsp.core.op_queue import OpQueue
 from falcon_lsp.core.paths import Store
+from falcon_lsp.learning.rewards.judge import judge_host
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +102,7 @@ class TrainingSupervisor:
             "pending": self._pending(),
             "paused": self.paused,
             "failures": self.failures,
+            "judge": judge_host(self._config().judge_server),
             "last": self.last,
         }
 
@@ -231,6 +233,8 @@ def _arguments(store: Store, config: Config) -> list[str]:
         "learning.batchEpisodes": config.learning.batch_episodes,
         "learning.threads": config.learning.threads,
         "learning.keepAdapters": config.learning.keep_adapters,
+        "judgeServer": config.judge_server,
+        "judgeModel": config.judge_model,
     }
     folders = ["--data-dir", str(store.data), "--cache-dir", str(store.cache)]
     return [*folders, "--options", json.dumps(options), "--supervised"]

@@ -19,6 +19,7 @@ import psutil
 
 from falcon_lsp.core.paths import Store, private_folder
 from falcon_lsp.core.types import new_id
+from falcon_lsp.learning.rewards.judge import judge_host
 from falcon_lsp.lsp.application import Application
 from falcon_lsp.lsp.session import Session
 
@@ -51,6 +52,7 @@ class Notice:
         latency = self._session.latency
         return {
             "state": self._app.state(),
+            "judge": judge_host(self._app.config.judge_server),
             "requests": dict(latency.counts),
             "silences": dict(latency.silences),
             "reasons": [asdict(reason) for reason in latency.reasons()],

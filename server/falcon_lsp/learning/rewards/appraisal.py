@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from falcon_lsp.config import Config
+from falcon_lsp.core.paths import Store
 from falcon_lsp.learning.rewards.complexity import complexity_terms
 from falcon_lsp.learning.rewards.instructions import instruction_term
 from falcon_lsp.learning.rewards.judge import Judge
@@ -23,9 +26,21 @@ class Quality:
 
 @dataclass(frozen=True, slots=True)
 class Appraiser:
-    """Reads texts; without a ``judge`` all of it happens on this machine."""
+    """Reads texts; without a ``judge`` all of it happens on this machine.
+
+    Below ``folder`` (default: the system's) the linter finds them, for as long as it runs.
+    """
 
     judge: Judge | None = None
+    folder: Path | None = None
+
+    @classmethod
+    def of(cls, config: Config, store: Store) -> Appraiser:
+        """Return the appraiser that the settings ask for: with a judge only where one is named."""
+        if not config.judge_server:
+            return cls(folder=store.cache)
+        judge = Judge(config.judge_server, config.judge_model, store.verdicts)
+        return cls(judge, store.cache)
 
     def appraise(self, samples: Sequence[Sample]) -> list[Quality]:
         """Return the quality of each sample, in order; never raises."""
@@ -33,7 +48,7 @@ class Appraiser:
             return []
         verdicts = [self.judge.verdict(one) if self.judge else None for one in samples]
         columns = zip(
-            style_terms(samples),
+            style_terms(samples, self.folder),
             complexity_terms(samples),
             map(instruction_term, samples, verdicts),
             strict=True,

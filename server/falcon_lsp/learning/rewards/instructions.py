@@ -41,8 +41,7 @@ def agreements(sample: Sample) -> Answers:
     yield from _comment_names(sample)
     if sample.language != "python" or not parses(sample.whole) or breaks_syntax(sample):
         return
-    function = _enclosing(sample)
-    if function is not None:
+    for function in _written(sample):
         for rule in _RULES:
             yield from rule(function)
 
@@ -57,16 +56,17 @@ def _comment_names(sample: Sample) -> Answers:
             yield re.search(rf"\b{re.escape(name)}\b", sample.text) is not None
 
 
-def _enclosing(sample: Sample) -> Function | None:
-    """Return the innermost function whose body ends inside the text: it has just been written."""
-    last = sample.first_line + sample.height
-    first = sample.first_line + 1
-    found = [
+def _written(sample: Sample) -> Iterator[Function]:
+    """Yield the functions that the text has written, and the one that it has completed."""
+    first, last = sample.first_line + 1, sample.first_line + sample.height
+    ended = [
         node
         for node in ast.walk(ast.parse(sample.whole))
         if isinstance(node, Function) and first <= (node.end_lineno or 0) <= last
     ]
-    return max(found, key=lambda node: node.lineno, default=None)
+    around = [node for node in ended if node.lineno < first]
+    yield from (node for node in ended if node.lineno >= first)
+    yield from sorted(around, key=lambda node: node.lineno)[-1:]
 
 
 def _parameters_are_used(function: Function) -> Answers:
