@@ -7,6 +7,7 @@ from pathlib import Path
 
 from falcon_lsp.core.cancellation import CancellationToken, DeadlineExceeded
 from falcon_lsp.core.types import CompletionRequest, Lately, Prompt, Snippet
+from falcon_lsp.memory.edits import Edit
 from falcon_lsp.model.drafts import NO_SOURCES, Sources
 from falcon_lsp.model.engine import Generation, GenerationParams
 
@@ -103,7 +104,7 @@ class StubMemory:
 
     def __init__(self, recalled: dict[str, Sequence[Snippet]] | None = None) -> None:
         self.recalled = recalled or {}
-        self.edits: dict[str, Sequence[Snippet]] = {}
+        self.edits: dict[str, Sequence[Edit]] = {}
         self.rejected: set[tuple[str, str]] = set()
         self.rate = 0.3
         self.asked: list[tuple[str, float]] = []
@@ -126,7 +127,7 @@ class StubMemory:
     def rejected_before(self, workspace: str, prefix_tail: str, text: str) -> bool:
         return (workspace, text) in self.rejected
 
-    def recent_edits(self, workspace: str, limit: int) -> Sequence[Snippet]:
+    def recent_edits(self, workspace: str, limit: int) -> Sequence[Edit]:
         return self.edits.get(workspace, ())[:limit]
 
     def lately(self, workspace: str, path: str, uri: str, line: int) -> Lately:

@@ -20,6 +20,7 @@ from evaluation.commits import Project
 from falcon_lsp.completion.service import CompletionService
 from falcon_lsp.config import CompletionOptions, Config
 from falcon_lsp.core.cancellation import CancellationToken
+from falcon_lsp.core.text import common_length
 from falcon_lsp.core.types import CompletionRequest, Outcome, Suggestion
 from falcon_lsp.memory import events
 from falcon_lsp.memory.events import Place
@@ -29,7 +30,7 @@ from falcon_lsp.replay.git import Git
 from falcon_lsp.replay.sampling import stretches
 from falcon_lsp.replay.sources import History, language_of
 from falcon_lsp.replay.strokes import Hunk, Run, Work, plan
-from falcon_lsp.replay.user import Decision, Reaction, common_length, decide, kept_characters
+from falcon_lsp.replay.user import Decision, Reaction, decide, kept_characters
 
 SEED = 5
 MINUTES = 8.0

@@ -103,7 +103,9 @@ async def test_every_way_to_forget_reaches_a_running_server(tmp_path: Path) -> N
                 falcon, tmp_path, "memory", "forget", *way
             )
             assert said["forgotten"] == 1
-            assert (sorted(said["adapters_dropped"]), said["finished"]) == (derived, True)
+            assert said["finished"]
+            assert set(said["adapters_dropped"]) <= set(derived), "the server may drop them first"
+            assert AdapterRegistry(store.adapters).names() == []
             await gone(store, text)
             left = await client.request("falcon/rejections", {})
             assert text not in str(left)

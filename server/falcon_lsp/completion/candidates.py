@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from falcon_lsp.core.types import CompletionRequest
+from falcon_lsp.memory.edits import Edit
+from falcon_lsp.memory.repeats import repeat
 from falcon_lsp.model.drafts import MAX_MATCH, Sources
 from falcon_lsp.model.engine import Generation
 
@@ -34,7 +36,8 @@ class Candidate:
     ``token_ids``, ``logprobs`` and ``healed_chars`` describe what the model sampled and never
     change; filters only shorten ``text``. ``matched`` is the length of the context that a copy
     shares with the text before the cursor; ``scored`` is what `Engine.score` says of it, empty
-    where nobody asked.
+    where nobody asked. ``chance`` is how likely a repeated edit is to be wanted, 0 to 1; None for
+    everything else, which the quiet policy estimates.
     """
 
     text: str
@@ -47,6 +50,7 @@ class Candidate:
     finish: str = "stop"
     matched: int = 0
     scored: tuple[float, ...] = ()
+    chance: float | None = None
 
     @property
     def mean_logprob(self) -> float | None:
@@ -109,6 +113,12 @@ def copy_candidate(request: CompletionRequest, sources: Sources) -> Candidate | 
         return None
     match = sources.follow(prefix, MIN_MATCH, usable=lambda text: _rest_of_line(text).strip())
     return Candidate(_rest_of_line(match.text), "copy", matched=match.matched) if match else None
+
+
+def repeat_candidate(request: CompletionRequest, edits: Sequence[Edit]) -> Candidate | None:
+    """Return what follows if one of ``edits``, the latest first, is being made again here."""
+    found = repeat(edits, request.path, request.text, request.offset)
+    return Candidate(found.text, "repeat", chance=found.chance) if found else None
 
 
 def _rest_of_line(text: str) -> str:

@@ -57,6 +57,12 @@ def decide(
 
     The default draw never explores. What the developer asked for is always shown.
     """
-    chance = belief.probability(given)
-    share = show_share(chance, threshold(options), invoked=features.asked(given))
+    return weigh(belief.probability(given), options, draw, invoked=features.asked(given))
+
+
+def weigh(
+    chance: float, options: CompletionOptions, draw: float = 1.0, *, invoked: bool = False
+) -> Decision:
+    """Decide about a suggestion whose chance is known."""
+    share = show_share(chance, threshold(options), invoked=invoked)
     return Decision(show=share == 1.0 or draw < share, propensity=share, probability=chance)

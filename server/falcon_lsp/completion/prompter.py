@@ -22,9 +22,10 @@ from falcon_lsp.completion.sources import (
 from falcon_lsp.config import Config
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.types import CompletionRequest, Prompt, Snippet
+from falcon_lsp.memory.edits import Edit
 
 logger = logging.getLogger(__name__)
-T = TypeVar("T", Snippet, OpenDocument)
+T = TypeVar("T", Snippet, OpenDocument, Edit)
 
 RECALL_COUNT: Final = 4
 RECALL_CHARACTERS: Final = 600
@@ -91,6 +92,12 @@ class Prompter:
         rows = [row for row in self._quotable(request, rows) if row.path != request.path]
         return sorted(rows, key=lambda row: row.last_used, reverse=True)
 
+    def edits(self, request: CompletionRequest, config: Config, limit: int) -> list[Edit]:
+        """Return the latest edits that may be quoted; none where nothing is learned at once."""
+        if not config.learning.instant:
+            return []
+        return self._quotable(request, self._short_term.recent_edits(request.workspace, limit))
+
     def _quotable(self, request: CompletionRequest, found: Iterable[T]) -> list[T]:
         """Return what comes from files that may be quoted."""
         return [each for each in found if self._shares(request.workspace, each.path)]
@@ -103,9 +110,7 @@ class Prompter:
         self, request: CompletionRequest, config: Config, token: CancellationToken
     ) -> tuple[Snippet, ...]:
         around = context.Surroundings(
-            edits=self._quotable(
-                request, self._short_term.recent_edits(request.workspace, RECENT_EDITS)
-            ),
+            edits=self.edits(request, config, RECENT_EDITS),
             recalled=self._quotable(request, self._recall(request, config, token)),
             documents=self.others(request),
             imported=self._quotable(request, self._files.imported(request)),

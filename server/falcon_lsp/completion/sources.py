@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from falcon_lsp.core.types import Lately, Snippet
+from falcon_lsp.memory.edits import Edit
 
 
 class OpenDocument(NamedTuple):
@@ -51,7 +52,7 @@ class ShortTerm(Protocol):
     def rejected_before(self, workspace: str, before: str, text: str) -> bool:
         """Whether the developer refused (nearly) this text where the end of ``before`` stands."""
 
-    def recent_edits(self, workspace: str, limit: int) -> Sequence[Snippet]:
+    def recent_edits(self, workspace: str, limit: int) -> Sequence[Edit]:
         """Return what was edited lately, the latest first."""
 
     def lately(self, workspace: str, path: str, uri: str, line: int) -> Lately:

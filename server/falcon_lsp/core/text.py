@@ -143,3 +143,11 @@ def _updated_starts(starts: tuple[int, ...], edit: TextEdit, text: str) -> tuple
         *(match.end() for match in found if match.end() <= end),
         *((start + shift for start in behind) if shift else behind),
     )
+
+
+def common_length(one: str, other: str) -> int:
+    """Return how many characters both begin with alike."""
+    for at, (a, b) in enumerate(zip(one, other, strict=False)):
+        if a != b:
+            return at
+    return min(len(one), len(other))

@@ -9,8 +9,9 @@ from dataclasses import replace
 from functools import partial
 from typing import Final
 
+from falcon_lsp.completion.answer import Answer
 from falcon_lsp.completion.flight import Flight
-from falcon_lsp.completion.service import Answer, CompletionService
+from falcon_lsp.completion.service import CompletionService
 from falcon_lsp.core.types import CompletionRequest
 from falcon_lsp.model.host import EngineHost
 

@@ -9,8 +9,9 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 
+from falcon_lsp.completion.answer import Answer
 from falcon_lsp.completion.latency import LatencyLog
-from falcon_lsp.completion.service import Answer, CompletionService
+from falcon_lsp.completion.service import CompletionService
 from falcon_lsp.config import Config, at_folder, from_client_options
 from falcon_lsp.core.text import Position, TextSnapshot
 from falcon_lsp.core.types import CompletionRequest, Diagnostic, Outcome, TextEdit

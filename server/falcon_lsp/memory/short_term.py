@@ -10,23 +10,23 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from falcon_lsp.core.text import TextSnapshot
-from falcon_lsp.core.types import Diagnostic, Lately, Outcome, Snippet, TextEdit
+from falcon_lsp.core.types import Diagnostic, Lately, Outcome, TextEdit
+from falcon_lsp.memory.edits import Edit, Edits
 from falcon_lsp.memory.episodes import Episode, fold
 from falcon_lsp.memory.events import Event, Kind
 from falcon_lsp.memory.rejections import Rejections
 
 MAX_WORKSPACES = 16
-MAX_EDITS = 64
+MAX_EDITS = 256
+MAX_STROKES = 64
 MAX_EPISODES = 256
 MAX_URIS = 256
 MAX_FINDINGS = 200
-MAX_EDIT_CHARACTERS = 400
-"""Longer edits (files pasted or formatted) say nothing about what the developer is at."""
-MERGE_SECONDS = 5.0
 RATE_WINDOW = 32
 """The acceptance rate is about so many suggestions at most."""
 USUAL_RATE = 0.3
@@ -39,24 +39,11 @@ NEAR_LINES = 3
 _VERDICTS = {Outcome.REJECTED: -1.0, Outcome.UNDONE: -1.0, Outcome.IGNORED: -0.3}
 
 
-@dataclass(frozen=True, slots=True)
-class Edit(Snippet):
-    """One recent edit: at ``offset`` of ``path``, ``removed`` became ``added`` at ``time``.
-
-    As a snippet, its ``text`` is the lines that were edited as they read afterwards.
-    """
-
-    offset: int = 0
-    removed: str = ""
-    added: str = ""
-    time: float = 0.0
-
-
 @dataclass(slots=True)
 class _Workspace:
-    edits: deque[Edit] = field(default_factory=lambda: deque(maxlen=MAX_EDITS))
+    edits: Edits = field(default_factory=lambda: Edits(MAX_EDITS))
     episodes: OrderedDict[str, Episode] = field(default_factory=OrderedDict)
-    strokes: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=MAX_EDITS))
+    strokes: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=MAX_STROKES))
 
 
 class ShortTermMemory:
@@ -80,17 +67,13 @@ class ShortTermMemory:
         edits: Sequence[TextEdit],
         now: float,
     ) -> None:
-        """Remember a change; typing on where the last edit ended is the same edit."""
+        """Remember a change of a document."""
         text = before.text
         with self._lock:
             found = self._workspace(workspace)
-            recent = found.edits
             found.strokes.append((now, sum(len(edit.new_text) for edit in edits)))
             for edit in edits:
-                removed = text[edit.start : edit.end]
-                text = text[: edit.start] + edit.new_text + text[edit.end :]
-                lines = _lines_around(text, edit.start, edit.start + len(edit.new_text))
-                _append(recent, Edit(path, lines, edit.start, removed, edit.new_text, now))
+                text = found.edits.add(path, text, edit, now)
 
     def observe(self, event: Event) -> None:
         """Take in an event as it is recorded."""
@@ -129,7 +112,7 @@ class ShortTermMemory:
         """Return at most ``limit`` edits, the latest first."""
         with self._lock:
             found = self._workspaces.get(workspace)
-            return tuple(reversed(found.edits))[: max(0, limit)] if found else ()
+            return tuple(islice(found.edits, max(0, limit))) if found else ()
 
     def diagnostics_near(self, uri: str, line: int, radius: int) -> tuple[Diagnostic, ...]:
         """Return the findings of all sources at most ``radius`` lines away, nearest first."""
@@ -205,41 +188,6 @@ def trend(outcomes: Sequence[Outcome]) -> float:
 
 def _final(episodes: Iterable[Episode]) -> list[Outcome]:
     return [e.outcome for e in episodes if e.outcome is not None and e.outcome.final]
-
-
-def _lines_around(text: str, start: int, end: int) -> str:
-    """Return the whole lines that hold ``text[start:end]``, at most `MAX_EDIT_CHARACTERS`."""
-    first = max(text.rfind("\n", 0, start) + 1, start - MAX_EDIT_CHARACTERS // 2)
-    last = text.find("\n", end)
-    return text[first : len(text) if last < 0 else last][:MAX_EDIT_CHARACTERS]
-
-
-def _append(recent: deque[Edit], edit: Edit) -> None:
-    if max(len(edit.removed), len(edit.added)) > MAX_EDIT_CHARACTERS or edit.removed == edit.added:
-        return
-    merged = _merge(recent[-1], edit) if recent else None
-    if merged is None:
-        recent.append(edit)
-    elif merged.removed == merged.added:
-        recent.pop()
-    else:
-        recent[-1] = merged
-
-
-def _merge(last: Edit, edit: Edit) -> Edit | None:
-    """Return both as one edit where ``edit`` goes on at the end of ``last``, else None."""
-    end = last.offset + len(last.added)
-    near = edit.path == last.path and edit.time - last.time <= MERGE_SECONDS
-    if not near or len(last.added) + len(edit.added) > MAX_EDIT_CHARACTERS:
-        return None
-    if edit.offset == end:
-        removed, added = last.removed + edit.removed, last.added + edit.added
-    elif last.offset <= edit.offset and edit.offset + len(edit.removed) == end:
-        added = last.added[: edit.offset - last.offset] + edit.added
-        removed = last.removed
-    else:
-        return None
-    return replace(last, text=edit.text, removed=removed, added=added, time=edit.time)
 
 
 def _remember(workspace: _Workspace, episode: Episode) -> None:

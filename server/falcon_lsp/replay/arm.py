@@ -11,7 +11,7 @@ from collections.abc import Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from falcon_lsp.core.text import Position, PositionEncoding, TextSnapshot
+from falcon_lsp.core.text import Position, PositionEncoding, TextSnapshot, common_length
 from falcon_lsp.core.types import Outcome, TextEdit, new_id
 from falcon_lsp.lsp.client import LspClient
 from falcon_lsp.lsp.convert import ACCEPTED_COMMAND
@@ -22,7 +22,6 @@ from falcon_lsp.replay.user import (
     PATIENCE_SECONDS,
     READ_SECONDS,
     Reaction,
-    common_length,
     decide,
     is_exact,
     kept_characters,

@@ -5,12 +5,12 @@ Everything follows from the texts and the seed, so that both arms see the same k
 
 from __future__ import annotations
 
-import difflib
 import random
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from falcon_lsp.replay.differences import LINE, blocks, differences
 from falcon_lsp.replay.sources import Change
 
 LINES_PER_STEP = 24
@@ -21,9 +21,7 @@ SHORTEST, LONGEST = 3, 160
 """Characters of a line that is typed; shorter and longer ones are pasted."""
 REST_SHARE = 0.25
 """How often the hands rest where a word may begin; at the start of a line they always do."""
-_MAX_DIFF_LINES = 3000
 
-_LINE = re.compile(r"[^\n]*\n|[^\n]+\Z")
 _WORD_BEGINS = re.compile(r"(?<=[\s.(\[{=,:])(?=[^\s)\]}])")
 
 
@@ -93,15 +91,8 @@ def plan(changes: Sequence[Change], seed: str) -> list[Work]:
 
 def hunks(before: str, after: str) -> Iterator[Hunk]:
     """Yield how ``before`` becomes ``after``, from the top."""
-    old, new = _LINE.findall(before), _LINE.findall(after)
-    starts = [0]
-    for line in new:
-        starts.append(starts[-1] + len(line))
-    for i1, i2, j1, j2 in _opcodes(old, new):
-        text = "".join(new[j1:j2])
-        ending = "\r\n" if text.endswith("\r\n") else "\n" if text.endswith("\n") else ""
-        removed = sum(map(len, old[i1:i2]))
-        yield Hunk(starts[j1], removed, text.removesuffix(ending), ending)
+    for found in differences(before, after):
+        yield Hunk(found.at, found.removed, found.text, found.ending)
 
 
 def first_line(text: str) -> str:
@@ -110,33 +101,16 @@ def first_line(text: str) -> str:
     return found[0].rstrip() if found else ""
 
 
-def _opcodes(old: list[str], new: list[str]) -> Iterator[tuple[int, int, int, int]]:
-    head = 0
-    while head < min(len(old), len(new)) and old[head] == new[head]:
-        head += 1
-    tail = 0
-    while tail < min(len(old), len(new)) - head and old[-1 - tail] == new[-1 - tail]:
-        tail += 1
-    a, b = old[head : len(old) - tail], new[head : len(new) - tail]
-    if max(len(a), len(b)) > _MAX_DIFF_LINES or not a or not b:
-        if a or b:
-            yield head, head + len(a), head, head + len(b)
-        return
-    for tag, i1, i2, j1, j2 in difflib.SequenceMatcher(None, a, b, autojunk=False).get_opcodes():
-        if tag != "equal":
-            yield head + i1, head + i2, head + j1, head + j2
-
-
 def _removed(change: Change) -> Iterator[str]:
-    old, new = _LINE.findall(change.before), _LINE.findall(change.after)
-    for i1, i2, _, _ in _opcodes(old, new):
-        yield from old[i1:i2]
+    old, new = LINE.findall(change.before), LINE.findall(change.after)
+    for block in blocks(old, new):
+        yield from old[block.i1 : block.i2]
 
 
 def _runs(hunk: Hunk, moved: set[str]) -> Iterator[Run]:
     """Yield the runs of lines that can be typed, without stops."""
     start = end = lines = 0
-    for match in _LINE.finditer(hunk.text):
+    for match in LINE.finditer(hunk.text):
         content = match[0].strip()
         typed = SHORTEST <= len(content) <= LONGEST and content not in moved
         if lines and (not typed or lines == RUN_LINES):
@@ -151,7 +125,7 @@ def _runs(hunk: Hunk, moved: set[str]) -> Iterator[Run]:
 
 def _with_stops(hunk: Hunk, run: Run, rng: random.Random) -> Run:
     stops: set[int] = set()
-    for match in _LINE.finditer(hunk.text, run.start, run.end):
+    for match in LINE.finditer(hunk.text, run.start, run.end):
         indent = len(match[0]) - len(match[0].lstrip())
         stops.add(match.start() + indent)
         for word in _WORD_BEGINS.finditer(match[0].rstrip(), indent + 1):

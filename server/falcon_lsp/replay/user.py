@@ -11,6 +11,7 @@ import random
 from dataclasses import dataclass
 from typing import Final
 
+from falcon_lsp.core.text import common_length
 from falcon_lsp.replay.strokes import first_line
 
 NOISE: Final = 0.03
@@ -79,14 +80,6 @@ def words(text: str) -> list[str]:
 def kept_characters(text: str) -> int:
     """Return how many characters ``text`` has, white space aside."""
     return len("".join(text.split()))
-
-
-def common_length(one: str, other: str) -> int:
-    """Return how many characters both begin with alike."""
-    for at, (a, b) in enumerate(zip(one, other, strict=False)):
-        if a != b:
-            return at
-    return min(len(one), len(other))
 
 
 def _wanted(suggestion: str, truth: str) -> Decision | None:

@@ -7,9 +7,10 @@ import pytest
 from completion_samples import WORKSPACE, StubEngine, StubMemory, at, typed
 from falcon_lsp.completion.prompter import Prompter
 from falcon_lsp.completion.service import CompletionService
-from falcon_lsp.config import CompletionOptions, Config, ContextOptions
+from falcon_lsp.config import CompletionOptions, Config, ContextOptions, LearningOptions
 from falcon_lsp.core.cancellation import CancellationToken, DeadlineExceeded
-from falcon_lsp.core.types import CompletionRequest, Outcome, Snippet
+from falcon_lsp.core.types import CompletionRequest, Outcome, Snippet, TextEdit
+from falcon_lsp.memory.edits import Edit, Edits
 from falcon_lsp.memory.events import Place, outcome, suggested
 from falcon_lsp.memory.short_term import ShortTermMemory
 from falcon_lsp.model.engine import EngineError
@@ -57,7 +58,7 @@ def test_a_suggestion_carries_all_that_learning_needs() -> None:
     assert (suggestion.healed_chars, suggestion.propensity) == (1, 1.0)
     assert suggestion.prompt == setting.engine.prompts[0]
     assert suggestion.completion_id.startswith("cmp-")
-    assert list(answer.timings_ms) == ["cache", "context", "engine", "filters"]
+    assert list(answer.timings_ms) == ["cache", "context", "repeat", "engine", "filters"]
     assert answer.reason == ""
 
 
@@ -325,7 +326,7 @@ def test_nothing_of_one_workspace_reaches_another() -> None:
     canary = "canary_of_the_first = widget_total(price, amount)\n"
     setting.documents = {mine: [("x.py", "python", canary, 1.0)]}
     setting.memory.recalled = {mine: [Snippet("m.py", canary.upper())]}
-    setting.memory.edits = {mine: [Snippet("e.py", canary.title())]}
+    setting.memory.edits = {mine: [Edit("e.py", canary.title())]}
     request = at("price = 1\nresult = widget_total(‸\n")
     setting.texts(request)
     assert "canary" in repr(setting.engine.prompts[0])
@@ -388,3 +389,39 @@ def test_what_is_gathered_while_everything_is_forgotten_is_not_remembered() -> N
     prompter = Prompter(None, StubMemory(), forget)
     prompter.prompt(REQUEST, Config(), CancellationToken())
     assert not prompter.is_warm(REQUEST.uri)
+
+
+RENAMED = "old_name = 1\nprint(old_name)\n"
+
+
+def renaming(setting: Setting, path: str = "a.py") -> CompletionRequest:
+    """Let ``old_name`` become ``new_name`` and be taken away again below; return what is asked."""
+    edits = Edits(10)
+    text = edits.add(path, RENAMED, TextEdit(0, 8, "new_name"), 0.0)
+    at = text.index("old_name")
+    text = edits.add(path, text, TextEdit(at, at + 8, ""), 100.0)
+    setting.memory.edits = {WORKSPACE: list(edits)}
+    return replace(REQUEST, path=path, text=text, offset=at)
+
+
+def test_an_edit_that_is_surely_made_again_needs_no_model() -> None:
+    setting = Setting(StubEngine("old_name"))
+    (suggestion,) = setting.service.answer(renaming(setting), CancellationToken()).suggestions
+    assert (suggestion.text, suggestion.source) == ("new_name", "repeat")
+    assert suggestion.features_version == 0, "nothing about copies is to be learned from it"
+    assert setting.engine.prompts == []
+
+
+def test_an_edit_is_not_repeated_after_it_was_rejected() -> None:
+    setting = Setting(StubEngine("other"))
+    request = renaming(setting)
+    setting.memory.rejected.add((WORKSPACE, "new_name"))
+    assert setting.texts(request) == ["other"]
+
+
+def test_edits_say_nothing_while_nothing_is_learned_at_once() -> None:
+    setting = Setting(StubEngine("other"))
+    setting.config = replace(setting.config, learning=LearningOptions(instant=False))
+    request = renaming(setting)
+    assert setting.texts(request) == ["other"]
+    assert "new_name" not in repr(setting.engine.prompts[0].snippets)

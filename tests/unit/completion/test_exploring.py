@@ -9,8 +9,9 @@ import pytest
 
 from completion_samples import StubEngine, StubMemory, at
 from falcon_lsp.completion import features, policy
+from falcon_lsp.completion.answer import Answer
 from falcon_lsp.completion.belief import Belief, usual
-from falcon_lsp.completion.service import Answer, CompletionService
+from falcon_lsp.completion.service import CompletionService
 from falcon_lsp.config import CompletionOptions, Config, MemoryOptions
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.paths import Store

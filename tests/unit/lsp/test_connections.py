@@ -15,7 +15,7 @@ import pytest
 from lsprotocol import types as lsp
 
 from episodes_factory import suggestion
-from falcon_lsp.completion.service import Answer
+from falcon_lsp.completion.answer import Answer
 from falcon_lsp.config import Config, LearningOptions
 from falcon_lsp.core.text import Position, TextSnapshot
 from falcon_lsp.core.types import Outcome

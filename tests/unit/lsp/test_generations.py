@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from completion_samples import StubMemory, at, typed
-from falcon_lsp.completion.service import Answer, CompletionService
+from falcon_lsp.completion.answer import Answer
+from falcon_lsp.completion.service import CompletionService
 from falcon_lsp.config import Config
 from falcon_lsp.core.cancellation import CancellationToken, Cancelled, DeadlineExceeded
 from falcon_lsp.core.types import CompletionRequest, Prompt

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from falcon_lsp.config import MemoryOptions
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Outcome
+from falcon_lsp.memory.events import Kind
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.memory.rejection_log import BATCH
 from falcon_lsp.memory.rejections import MAX_AGE, Rejections
@@ -147,3 +149,48 @@ def test_a_rejected_secret_leaves_its_redacted_form_only(store: Store, opened) -
     (entry,) = service.rejections()
     assert secret not in repr(entry)
     assert "token" in entry.text
+
+
+def test_never_holds_where_a_rejection_would_have_faded(store: Store, opened) -> None:
+    old = time.time() - 2 * MAX_AGE
+    with_ledger(store, lambda ledger: ledger.append(episode_events("c1", time=old)))
+    service, rejections = opened()
+    assert not blocked(rejections)  # it was accepted
+    assert service.refuse("c1") == 1
+    assert blocked(rejections)
+    again, later = opened()  # as after a restart
+    assert blocked(later)
+    (entry,) = again.rejections()
+    assert (entry.never, entry.blocks, entry.weight) == (True, True, 1.0)
+
+
+def test_never_is_read_however_old_it_is(store: Store, opened) -> None:
+    events = no(time=time.time() - 2 * MAX_AGE)
+    said = next(event for event in events if event.kind is Kind.OUTCOME)
+    never = replace(said, payload={**said.payload, "never": True}, event_id="never")
+    with_ledger(store, lambda ledger: ledger.append([*events, never]))
+    _, rejections = opened()
+    assert blocked(rejections)
+
+
+def test_never_can_be_undone_and_names_what_is_there(opened) -> None:
+    service, rejections = opened()
+    service.record(no())
+    assert service.refuse("unknown") == 0
+    assert service.refuse("c1") == 1
+    assert service.forgive("c1") == 1
+    assert not blocked(rejections)
+
+
+def test_never_survives_an_export(store: Store, opened, tmp_path: Path) -> None:
+    service, _ = opened()
+    service.record(no())
+    service.refuse("c1")
+    log, copy = tmp_path / "log.jsonl", Ledger(tmp_path / "copy.sqlite3")
+    with log.open("w", encoding="utf-8") as file:
+        service.read(lambda ledger: ledger.export_jsonl(file), 0)
+    assert copy.import_jsonl(log).skipped == ()
+    episode = copy.episode("c1")
+    copy.close()
+    assert episode is not None
+    assert episode.never

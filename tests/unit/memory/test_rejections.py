@@ -55,6 +55,14 @@ def test_what_was_said_decides(outcomes: list[tuple[Outcome | None, bool]], expe
     assert found.block(HERE, BEFORE, "return a", NOW) is expected
 
 
+def test_never_neither_fades_nor_is_made_good() -> None:
+    never = replace(judged(1, NO, age=10 * HALF_LIFE), never=True)
+    found = told(never, judged(2, YES))
+    assert found.block(HERE, BEFORE, "return a", NOW)
+    found.take(judged(1, Outcome.IGNORED))
+    assert not found.block(HERE, BEFORE, "return a", NOW)
+
+
 AGES = [
     pytest.param([(False, 0.0)], 0.99, True, id="said, not yet faded"),
     pytest.param([(False, 0.0)], 1.01, False, id="said, faded"),

@@ -9,9 +9,10 @@ import pytest
 from falcon_lsp.core.text import TextSnapshot
 from falcon_lsp.core.types import Diagnostic, Outcome, Prompt, Suggestion, TextEdit
 from falcon_lsp.memory import events, short_term
+from falcon_lsp.memory.edits import Edit
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.memory.events import Place
-from falcon_lsp.memory.short_term import Edit, ShortTermMemory
+from falcon_lsp.memory.short_term import ShortTermMemory
 
 HERE, THERE = "file:///here", "file:///there"
 
@@ -57,11 +58,17 @@ def edited(memory: ShortTermMemory, text: str, *steps: tuple[float, int, int, st
 
 EDITS = [
     pytest.param([(1, 4, 4, "a"), (2, 5, 5, "b")], [("", "ab")], id="typed on"),
-    pytest.param([(1, 4, 4, "a"), (9, 5, 5, "b")], [("", "b"), ("", "a")], id="typed on later"),
+    pytest.param([(1, 4, 4, "a"), (99, 5, 5, "b")], [("", "b"), ("", "a")], id="typed on later"),
     pytest.param([(1, 4, 4, "ab"), (2, 0, 0, "z")], [("", "z"), ("", "ab")], id="elsewhere"),
     pytest.param([(1, 4, 4, "ab"), (2, 5, 6, "")], [("", "a")], id="the end deleted again"),
     pytest.param([(1, 4, 4, "ab"), (2, 4, 6, "")], [], id="all of it deleted again"),
     pytest.param([(1, 4, 5, "a"), (2, 5, 5, "b")], [("1", "ab")], id="replaced and typed on"),
+    pytest.param([(1, 4, 5, ""), (2, 2, 4, ""), (3, 2, 2, "a")], [("= 1", "a")], id="backspaced"),
+    pytest.param([(1, 0, 1, ""), (2, 0, 2, "")], [("x =", "")], id="deleted forwards"),
+    pytest.param([(1, 4, 5, "\n"), (2, 4, 4, "a")], [("1", "a\n")], id="a line opened and filled"),
+    pytest.param(
+        [(1, 4, 4, "abcd"), (2, 5, 7, "x")], [("", "axd")], id="inside of it"
+    ),
     pytest.param([(1, 0, 5, "z = 3")], [("x = 1", "z = 3")], id="replaced"),
     pytest.param([(1, 4, 4, "a" * 500)], [], id="too long to say anything"),
     pytest.param([(1, 0, 1, "x")], [], id="nothing changed"),
@@ -82,12 +89,13 @@ def test_a_recent_edit_is_a_snippet_of_the_lines_that_it_left() -> None:
     memory = ShortTermMemory()
     edited(memory, "one = 1\ntwo = 2\n", (1, 14, 15, "f("), (2, 16, 16, "x)"))
     (edit,) = memory.recent_edits(HERE, 10)
-    assert edit == Edit("a.py", "two = f(x)", 14, "2", "f(x)", 2)
+    left, right = "one = 1\ntwo = ", "\n"
+    assert edit == Edit("a.py", "two = f(x)", 14, "2", "f(x)", 2, left, right)
 
 
 def test_recent_edits_are_bounded_and_the_latest_comes_first() -> None:
     memory = ShortTermMemory()
-    edited(memory, "", *((10.0 * n, 0, 0, f"{n}\n") for n in range(short_term.MAX_EDITS + 5)))
+    edited(memory, "", *((100.0 * n, 0, 0, f"{n}\n") for n in range(short_term.MAX_EDITS + 5)))
     found = memory.recent_edits(HERE, 1000)
     assert len(found) == short_term.MAX_EDITS
     assert found[0].added == f"{short_term.MAX_EDITS + 4}\n"
