@@ -171,7 +171,9 @@ def _add_memory(verbs: argparse._SubParsersAction, common: argparse.ArgumentPars
         "rejected", parents=[common], help="what is not offered again because it was rejected"
     )
     rejected.add_argument("--workspace", help="only this folder URI")
-    rejected.add_argument("--undo", metavar="ID", help="let it be offered again")
+    saying = rejected.add_mutually_exclusive_group()
+    saying.add_argument("--undo", metavar="ID", help="let it be offered again")
+    saying.add_argument("--never", metavar="ID", help="never offer this suggestion again")
     rejected.set_defaults(run=memory_commands.list_rejected)
     rebuild = actions.add_parser("rebuild", parents=[common], help="build the index anew")
     rebuild.set_defaults(run=memory_commands.rebuild_index)

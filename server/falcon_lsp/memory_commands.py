@@ -118,6 +118,13 @@ def list_rejected(arguments: argparse.Namespace) -> int:
                 )
             show(arguments, {"undone": count}, key_values)
             return 0
+        if arguments.never:
+            if not memory.refuse(arguments.never):
+                raise UserError(
+                    f"no suggestion is called {arguments.never}; see `falcon-lsp memory list`"
+                )
+            show(arguments, {"refused": 1}, key_values)
+            return 0
         rows = [rejection_row(each) for each in memory.rejections(arguments.workspace)]
     show(arguments, rows, lambda found: [rejection_line(row) for row in found])
     return 0

@@ -90,6 +90,7 @@ def rejection_line(row: dict[str, Any]) -> str:
     """Return one rejected text with how long it is kept back."""
     until = dt.datetime.fromtimestamp(row["until"]).astimezone()
     kept = f"until {until:%Y-%m-%d}" if row["blocks"] else "offered"
+    kept = "for good" if row["never"] else kept
     text = row["text"].strip().splitlines() or [""]
     return f"{row['id']}  {kept:16} {row['path']}  {text[0][:60]!r}"
 

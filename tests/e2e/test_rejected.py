@@ -31,3 +31,23 @@ async def test_a_rejected_text_is_listed_stays_away_and_can_be_undone(tmp_path: 
         again = await offered(client, elsewhere, place)
         assert again["insertText"] == item["insertText"]
     assert falcon(tmp_path, "memory", "rejected") == []
+
+
+async def test_never_is_said_once_by_the_editor_and_by_hand(tmp_path: Path) -> None:
+    uri, place = document(tmp_path)
+    async with running(tmp_path, tmp_path) as client:
+        await ready(client)
+        client.open(uri, "python", SOURCE)
+        item = await offered(client, uri, place)
+        completion_id = item["command"]["arguments"][0]
+        unknown = await client.request("falcon/never", {"id": "cmp-unknown"})
+        assert unknown == {"message": "No suggestion has that id."}
+        said = {"completionId": completion_id, "outcome": "rejected", "eventId": "evt-1"}
+        await client.request("falcon/feedback", said)
+        answer = await client.request("falcon/never", {"id": completion_id})
+        assert answer == {"message": "It will not be offered again."}
+        (row,) = (await client.request("falcon/rejections", {}))["rejections"]
+        assert (row["id"], row["never"]) == (completion_id, True)
+    assert falcon(tmp_path, "memory", "rejected", "--undo", completion_id) == {"undone": 1}
+    assert falcon(tmp_path, "memory", "rejected", "--never", completion_id) == {"refused": 1}
+    assert [row["never"] for row in falcon(tmp_path, "memory", "rejected")] == [True]

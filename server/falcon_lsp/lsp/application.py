@@ -158,6 +158,14 @@ class Application:
             return f"It could not be undone: {error}"
         return "It may be offered again." if count else "Nothing rejected has that id."
 
+    def refuse(self, completion_id: str) -> str:
+        """Let a suggestion never be offered again; returns a sentence for the user."""
+        try:
+            count = self.memory.refuse(completion_id) if self.memory else 0
+        except LedgerUnavailable as error:
+            return f"It could not be recorded: {error}"
+        return "It will not be offered again." if count else "No suggestion has that id."
+
     def forget(self, what: Mapping[str, Any]) -> str:
         """Erase episodes (`MemoryService.forget`) and all that was made of them; a sentence."""
         try:

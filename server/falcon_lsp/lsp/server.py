@@ -14,7 +14,7 @@ from typing import Any
 from lsprotocol import types as lsp
 
 from falcon_lsp import __version__
-from falcon_lsp.completion.service import Answer
+from falcon_lsp.completion.answer import Answer
 from falcon_lsp.config import Config
 from falcon_lsp.core.types import Outcome, new_id
 from falcon_lsp.lsp import convert, extensions, overview, status
@@ -85,6 +85,7 @@ def register(server: Falcon) -> None:
     feature(extensions.ROLLBACK)(bind_async(server, on_rollback))
     feature(extensions.REJECTIONS)(bind_async(server, on_rejections))
     feature(extensions.FORGIVE)(bind_async(server, on_forgive))
+    feature(extensions.NEVER)(bind_async(server, on_never))
     feature(extensions.FORGET)(bind_async(server, on_forget))
     feature(extensions.REPORT)(bind_async(server, on_report))
     feature(extensions.EXPORT)(bind_async(server, on_export))
@@ -299,6 +300,12 @@ async def on_forgive(server: Falcon, params: Any) -> dict[str, str]:
     """Let a rejected text be offered again."""
     rejection_id = extensions.read_text(params, "id")
     return {"message": await asyncio.to_thread(server.app.forgive, rejection_id)}
+
+
+async def on_never(server: Falcon, params: Any) -> dict[str, str]:
+    """Let a suggestion never be offered again."""
+    completion_id = extensions.read_text(params, "id")
+    return {"message": await asyncio.to_thread(server.app.refuse, completion_id)}
 
 
 async def on_forget(server: Falcon, params: Any) -> dict[str, str]:

@@ -12,7 +12,10 @@ from falcon_lsp.memory.events import Event, Kind
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """``outcome`` is the last word that counts; ``settled`` maps seconds to the text that stood."""
+    """``outcome`` is the last word that counts; ``settled`` maps seconds to the text that stood.
+
+    ``never``: the developer has said that it shall never be offered again.
+    """
 
     completion_id: str
     workspace: str
@@ -24,6 +27,7 @@ class Episode:
     chars_kept: int = 0
     elapsed_ms: float = 0.0
     inferred: bool = False
+    never: bool = False
     diagnostics_added: tuple[Diagnostic, ...] = ()
     diagnostics_removed: tuple[Diagnostic, ...] = ()
     settled: Mapping[int, str] = field(default_factory=dict)
@@ -108,4 +112,5 @@ def _apply_outcome(episode: Episode, payload: Mapping[str, Any]) -> Episode:
         chars_kept=int(payload["chars_kept"]),
         elapsed_ms=float(payload["elapsed_ms"]),
         inferred=bool(payload["inferred"]),
+        never=payload.get("never") is True,
     )

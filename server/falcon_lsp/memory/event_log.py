@@ -85,6 +85,7 @@ def _check_outcome(payload: Mapping[str, Any]) -> None:
     _require(payload, "chars_kept", int)
     _require(payload, "elapsed_ms", int, float)
     _require(payload, "inferred", bool)
+    _require({"never": False, **payload}, "never", bool)
 
 
 def _check_diagnostics(payload: Mapping[str, Any]) -> None:

@@ -79,13 +79,18 @@ def outcome(
     elapsed_ms: float,
     inferred: bool,
     event_id: str = "",
+    never: bool = False,
 ) -> Event:
-    """Something became of it. ``chars_kept`` counts the suggestion's characters that stand."""
+    """Something became of it. ``chars_kept`` counts the suggestion's characters that stand.
+
+    ``never``: the developer wants it never to be offered again.
+    """
     payload = {
         "outcome": what.value,
         "chars_kept": chars_kept,
         "elapsed_ms": elapsed_ms,
         "inferred": inferred,
+        **({"never": True} if never else {}),
     }
     return _event(Kind.OUTCOME, place, payload, event_id)
 

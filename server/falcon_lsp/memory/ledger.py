@@ -140,14 +140,14 @@ class Ledger:
     def judged(self, after_seq: int, since: float, limit: int) -> tuple[int, list[Episode]]:
         """Return up to ``limit`` episodes that got an opinion behind ``after_seq``, in that order.
 
-        An opinion is what was taken, declined or undone, and silence that was reported; those
-        before ``since`` (seconds) do not count. The number is where to go on: ``after_seq`` itself
+        An opinion is what was taken, declined or undone, and silence that was reported; before
+        ``since`` (seconds) only "never" counts. The number is where to go on: ``after_seq`` itself
         at the end of the ledger.
         """
         rows = self._read(
             "SELECT seq, completion_id FROM events WHERE seq > ?1 AND kind = 'outcome' "
-            "AND time >= ?2 AND CASE WHEN json_valid(payload) THEN "
-            "json_extract(payload, '$.outcome') IN "
+            "AND (time >= ?2 OR instr(payload, '\"never\": true')) "
+            "AND CASE WHEN json_valid(payload) THEN json_extract(payload, '$.outcome') IN "
             "('accepted', 'partial', 'typed_through', 'rejected', 'undone') "
             "OR (json_extract(payload, '$.outcome') = 'ignored' "
             "AND NOT json_extract(payload, '$.inferred')) END "

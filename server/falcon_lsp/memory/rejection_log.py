@@ -46,13 +46,20 @@ class RejectionLog:
 
 def forgiving(episodes: Iterable[Episode]) -> list[Event]:
     """Return what says that these were no rejections: silence, as the developer reports it."""
-    return [
-        events.outcome(
-            Place(episode.completion_id, episode.workspace, episode.path, episode.language),
-            Outcome.IGNORED,
-            chars_kept=0,
-            elapsed_ms=episode.elapsed_ms,
-            inferred=False,
-        )
-        for episode in episodes
-    ]
+    return [_said(episode, Outcome.IGNORED) for episode in episodes]
+
+
+def refusing(episodes: Iterable[Episode]) -> list[Event]:
+    """Return what says that these shall never be offered again."""
+    return [_said(episode, Outcome.REJECTED, never=True) for episode in episodes]
+
+
+def _said(episode: Episode, what: Outcome, *, never: bool = False) -> Event:
+    return events.outcome(
+        Place(episode.completion_id, episode.workspace, episode.path, episode.language),
+        what,
+        chars_kept=0,
+        elapsed_ms=episode.elapsed_ms,
+        inferred=False,
+        never=never,
+    )

@@ -37,7 +37,8 @@ _Key = tuple[str, Tokens, str]
 class Rejection:
     """What was said against one text in one context; ``id`` is that of its latest suggestion.
 
-    ``weight`` is that of now, ``until`` (seconds since the epoch) when it falls to `BLOCKING`.
+    ``weight`` is that of now, ``until`` (seconds since the epoch) when it falls to `BLOCKING`;
+    where ``never`` was said, it does not fall.
     """
 
     id: str
@@ -49,6 +50,7 @@ class Rejection:
     weight: float
     until: float
     completion_ids: tuple[str, ...]
+    never: bool = False
 
     @property
     def blocks(self) -> bool:
@@ -67,9 +69,12 @@ class _No:
     text: str
     time: float
     first_weight: float
+    never: bool
     spot: Spot
 
     def weight(self, now: float) -> float:
+        if self.never:
+            return self.first_weight
         return self.first_weight * math.exp2(-max(0.0, now - self.time) / HALF_LIFE)
 
 
@@ -147,7 +152,7 @@ class Rejections:
     def _make_good(self, episode: Episode) -> None:
         where = spot(episode.suggestion.prompt.prefix, episode.suggestion.text)
         for no in self._like(episode.workspace, where):
-            if no.time <= episode.time:
+            if no.time <= episode.time and not no.never:
                 self._withdraw(no.completion_id)
 
     def _withdraw(self, completion_id: str) -> None:
@@ -180,6 +185,7 @@ def _no(episode: Episode) -> _No:
         suggestion.text[:MAX_CHARACTERS],
         episode.time,
         GUESSED if episode.inferred else SAID,
+        episode.never,
         spot(suggestion.prompt.prefix, suggestion.text),
     )
 
@@ -199,4 +205,5 @@ def _entry(alike_ones: list[_No], now: float) -> Rejection:
         weight=weight,
         until=now + HALF_LIFE * math.log2(weight / BLOCKING),
         completion_ids=tuple(nos),
+        never=any(no.never for no in nos.values()),
     )

@@ -27,7 +27,7 @@ from falcon_lsp.memory.policy import RecordingPolicy
 from falcon_lsp.memory.recall import Recall
 from falcon_lsp.memory.records import Recalled
 from falcon_lsp.memory.redact import redact_event
-from falcon_lsp.memory.rejection_log import RejectionLog, forgiving
+from falcon_lsp.memory.rejection_log import RejectionLog, forgiving, refusing
 from falcon_lsp.memory.rejections import Rejection, Rejections
 from falcon_lsp.memory.team import TeamMemory
 
@@ -301,14 +301,26 @@ class MemoryService:
         found = (e for e in self.rejections() if rejection_id in e.completion_ids)
         if (entry := next(found, None)) is None:
             return 0
+        self._say(forgiving, entry.completion_ids)
+        self._rejections.rejections.withdraw(entry.completion_ids)
+        return len(entry.completion_ids)
+
+    def refuse(self, completion_id: str) -> int:
+        """Let a recorded suggestion, and what is nearly the same there, never be offered again.
+
+        Returns 1, or 0 when there is no such episode. Raises `LedgerUnavailable`.
+        """
+        return self._say(refusing, [completion_id])
+
+    def _say(self, saying: Callable[[list[Episode]], list[Event]], ids: Sequence[str]) -> int:
+        """Record and follow at once what the developer says of episodes; returns how many."""
         with self._lock:
             ledger = self._ready()
             if ledger is None or not self._write():
                 raise LedgerUnavailable(self._trouble)
-            ledger.append(forgiving(ledger.episodes_of(entry.completion_ids)))
+            said = ledger.append(saying(ledger.episodes_of(ids)))
         self.follow()
-        self._rejections.rejections.withdraw(entry.completion_ids)
-        return len(entry.completion_ids)
+        return said
 
     def rebuild(self) -> int:
         """Build the index anew and wait for it; returns its number of records.

@@ -293,6 +293,7 @@ def _file(each: FileRow, *, actions: bool) -> Sequence[Content]:
 
 def _rejection(each: Rejection, *, actions: bool) -> Sequence[Content]:
     until = f"until {words.date(each.until)}" if each.blocks else "no longer"
+    until = "for good" if each.never else until
     label = f"Let the suggestion in {each.path} be offered again"
     button = pieces.button("Offer again", "forgive", each.id, label, id_=each.id)
     place = pieces.place(each.workspace, each.path)
