@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 NPM := npm --no-fund --no-audit --loglevel=error
 
 .DEFAULT_GOAL := help
-.PHONY: help install model node demo test check format vsix wheel bench bench-latency bench-infill bench-context bench-quiet clean
+.PHONY: help install model node demo test test-vscode check format vsix wheel bench bench-latency bench-infill bench-context bench-quiet clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -31,6 +31,12 @@ demo: model ## type into real files, accept, reject, recall, train once (10 minu
 
 test: model node ## everything that must hold: lint, types, tests in Python and TypeScript
 	scripts/check
+
+test-vscode: model vsix tests/vscode/node_modules/.installed ## type, accept and reject in a real VS Code (Linux on x86-64)
+	$(BIN)/python -m pytest tests/vscode
+
+tests/vscode/node_modules/.installed: scripts/install-vscode $(wildcard tests/vscode/*.json tests/vscode/*/*.js)
+	scripts/install-vscode
 
 check: install node ## lint and types only
 	scripts/check --static
@@ -66,4 +72,4 @@ bench-quiet: install ## judge the quiet policy again by recorded suggestions, in
 	$(BIN)/python benchmarks/quiet.py report --out build/quiet.json --plot build/quiet.svg
 
 clean: ## remove what was built, not what was learned
-	rm -rf $(VENV) node_modules build dist server-wheel extension/out
+	rm -rf $(VENV) node_modules tests/vscode/node_modules build dist server-wheel extension/out

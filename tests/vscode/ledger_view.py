@@ -1,0 +1,41 @@
+"""What the ledger of an editor's server says, read through the server's own code."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+from workbench import Workbench, until
+
+from falcon_lsp.core.paths import Store
+from falcon_lsp.core.types import Outcome
+from falcon_lsp.lsp.notices import read_notices
+from falcon_lsp.memory.episodes import Episode
+from falcon_lsp.memory.ledger import Ledger
+
+
+def _store(editor: Workbench) -> Store:
+    return Store(editor.folder / "data", editor.folder / "cache")
+
+
+def episodes(editor: Workbench, file: str = "") -> list[Episode]:
+    """Return all that was recorded (of one file), oldest first."""
+    store = _store(editor)
+    if not store.ledger.exists():
+        return []
+    with closing(Ledger(store.ledger)) as ledger:
+        return [one for one in ledger.episodes() if not file or one.path == file]
+
+
+def wait_for(editor: Workbench, file: str, outcome: Outcome) -> Episode:
+    """Wait until a suggestion in a file has an outcome; returns its episode."""
+
+    def find() -> Episode | None:
+        found = [one for one in episodes(editor, file) if one.outcome is outcome]
+        return found[-1] if found else None
+
+    return until(find, f"episode of {file} that is {outcome}")
+
+
+def silences(editor: Workbench) -> set[str]:
+    """Return the reasons for which the running servers suggested nothing."""
+    return {reason for server in read_notices(_store(editor)) for reason in server["silences"]}
