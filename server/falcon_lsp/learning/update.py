@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
@@ -44,6 +44,7 @@ from falcon_lsp.learning.meta import (
 )
 from falcon_lsp.learning.policy_model import PolicyModel
 from falcon_lsp.learning.regression import regression_set
+from falcon_lsp.learning.rewards import Appraiser, mean_terms, reward_all
 from falcon_lsp.learning.trainer import Recipe, StepStats, TrainingRun, train
 from falcon_lsp.learning.verdicts import VerdictLog
 from falcon_lsp.memory.episodes import Episode
@@ -89,7 +90,7 @@ class UpdateReport:
     """What one update did. ``results`` has the queue's answer for every episode it was given.
 
     ``adapter_id`` is empty when there was nothing to train on. It names the version for everybody;
-    ``workspaces`` are those of single workspaces.
+    ``workspaces`` are those of single workspaces. ``terms`` are the means of the reward's terms.
     """
 
     results: dict[str, str]
@@ -101,6 +102,7 @@ class UpdateReport:
     stopped: str = ""
     verdict: Verdict | None = None
     workspaces: tuple[WorkspaceVersion, ...] = ()
+    terms: Mapping[str, float] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Return plain JSON without the episodes' ids."""
@@ -109,6 +111,7 @@ class UpdateReport:
             "parent": self.parent,
             "used": self.used,
             "mean_reward": self.mean_reward,
+            "terms": dict(self.terms),
             "steps": [asdict(step) for step in self.steps],
             "stopped": self.stopped,
             "verdict": self.verdict.as_json() if self.verdict else None,
@@ -147,6 +150,7 @@ class Updater:
     """Trains versions of one base model into one registry.
 
     ``levels`` says how the two levels are learned; switched off, for comparison, they are one.
+    ``appraiser`` finds the gated terms of rewards; the default one asks no judge.
     """
 
     def __init__(
@@ -158,9 +162,11 @@ class Updater:
         keep: int,
         recipe: Recipe | None = None,
         levels: MetaRecipe | None = None,
+        appraiser: Appraiser | None = None,
     ) -> None:
         self._registry, self._files, self._keep = registry, files, keep
         self._recipe, self._levels = recipe or Recipe(), levels or MetaRecipe()
+        self._appraiser = appraiser or Appraiser()
         tokenizer = CodeTokenizer.from_folder(files.folder)
         self._encoding = Encoding(tokenizer, files.fim, files.model_id)
         torch.set_num_threads(threads)
@@ -183,6 +189,7 @@ class Updater:
             return UpdateReport(
                 _results(material.skipped), parent=parent, stopped="nothing to train on"
             )
+        material = replace(material, examples=self._appraised(material.examples, episodes, token))
         emit({"event": "phase", "phase": "loading"})
         base, recipe = self._files.folder, self._recipe
         model = PolicyModel(base, self._locate(parent), recipe.shape, recipe.seed)
@@ -202,6 +209,7 @@ class Updater:
             fmean(example.reward.total for example in used) if used else 0.0,
             learned.steps,
             learned.stopped,
+            terms=mean_terms(example.reward for example in used),
         )
         verdict = self._settle(model, everybody, report, token)
         workspaces = tuple(
@@ -211,6 +219,18 @@ class Updater:
         )
         self._registry.prune(self._keep)
         return replace(report, verdict=verdict, workspaces=workspaces)
+
+    def _appraised(
+        self,
+        examples: Sequence[TrainingExample],
+        episodes: Sequence[Episode],
+        token: CancellationToken,
+    ) -> list[TrainingExample]:
+        """Add the gated terms to the rewards, which change in size and never in sign."""
+        known = {episode.completion_id: episode for episode in episodes}
+        told = [known[example.completion_id] for example in examples]
+        found = reward_all(told, self._appraiser, token)
+        return [replace(one, reward=worth) for one, worth in zip(examples, found, strict=True)]
 
     def _learn(
         self,

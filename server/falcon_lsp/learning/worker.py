@@ -27,6 +27,7 @@ from falcon_lsp.core.paths import Busy, Store, locked
 from falcon_lsp.core.types import new_id
 from falcon_lsp.learning.dataset import Reason
 from falcon_lsp.learning.forgetting import drop_adapters, trainer_lock
+from falcon_lsp.learning.rewards import Appraiser
 from falcon_lsp.learning.supervisor import LEAST_EPISODES, update_size
 from falcon_lsp.learning.update import Emit, Updater, UpdateReport
 from falcon_lsp.memory.ledger import Job, Ledger, LedgerUnavailable
@@ -130,7 +131,11 @@ def make_updater(store: Store, config: Config, registry: AdapterRegistry) -> Upd
     """Return the updater of the model in use; raises `EngineError` when it is not here."""
     files = find_model(config, store)
     return Updater(
-        registry, files, threads=config.learning.threads, keep=config.learning.keep_adapters
+        registry,
+        files,
+        threads=config.learning.threads,
+        keep=config.learning.keep_adapters,
+        appraiser=Appraiser.of(config, store),
     )
 
 

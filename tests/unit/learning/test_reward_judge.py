@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from falcon_lsp.config import Config, from_client_options, options
+from falcon_lsp.core.cancellation import CancellationToken, Cancelled
 from falcon_lsp.core.paths import Store
 from falcon_lsp.learning.forgetting import unlearn
 from falcon_lsp.learning.rewards import (
@@ -184,6 +185,19 @@ def test_a_server_that_stays_broken_ends_the_question(serve, tmp_path) -> None:
 def test_a_server_that_refuses_is_not_asked_again(serve, tmp_path, status) -> None:
     stub = serve((status, b""))
     assert ask(stub, tmp_path) == (None, [])
+    assert len(stub.asked) == 1
+
+
+def test_a_trainer_that_is_told_to_leave_asks_nobody_any_more(serve, tmp_path) -> None:
+    token = CancellationToken()
+
+    def last(_body: dict[str, Any]) -> tuple[int, bytes]:
+        token.cancel()
+        return says('{"score": 10}')
+
+    stub = serve(last)
+    with pytest.raises(Cancelled):
+        Appraiser(Judge(stub.url, "m", tmp_path)).appraise([SAMPLE] * 9, token)
     assert len(stub.asked) == 1
 
 

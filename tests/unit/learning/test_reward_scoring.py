@@ -36,7 +36,7 @@ class Counting(Appraiser):
         super().__init__()
         object.__setattr__(self, "asked", [])
 
-    def appraise(self, samples):
+    def appraise(self, samples, token=None):
         self.asked.extend(sample.text for sample in samples)
         return [Quality(0.1, 0.1, 0.1) for _ in samples]
 

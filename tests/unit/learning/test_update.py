@@ -16,6 +16,7 @@ from falcon_lsp.core.cancellation import CancellationToken, Cancelled
 from falcon_lsp.core.types import Outcome
 from falcon_lsp.learning import policy_model, update
 from falcon_lsp.learning.dataset import Encoding
+from falcon_lsp.learning.rewards import Appraiser, Quality
 from falcon_lsp.learning.trainer import Recipe
 from falcon_lsp.learning.update import Updater, UpdateReport
 from falcon_lsp.memory.episodes import Episode
@@ -81,6 +82,23 @@ def test_a_steady_taste_is_learned_and_promoted(updater, registry, encoding) -> 
     assert report.results["cmp-0"] == f"trained:{report.adapter_id}"
     assert report.results["cmp-39"] == "skipped:held out for the gate"
     assert len(report.results) == 40
+
+
+def test_rewards_hold_what_the_appraiser_finds_and_each_term_is_kept(
+    tiny_model, registry, encoding
+) -> None:
+    class Fond(Appraiser):
+        def appraise(self, samples, token=None):
+            return [Quality(style=0.1, instruction=0.1) for _ in samples]
+
+    files = ModelFiles(tiny_model, "tiny", fim.FALCON, SHA)
+    fond = Updater(registry, files, threads=1, keep=5, recipe=RECIPE, appraiser=Fond())
+    report = run(fond, told(encoding, [GOOD] * 20))
+    assert report.terms == pytest.approx(
+        {"compiler": 0.0, "error_lines": 0.0, "developer": 0.25, "style": 0.1, "instruction": 0.1}
+    )
+    assert report.mean_reward == pytest.approx((0.75 * 1.2 - 0.25) / 2)
+    assert registry.show(report.adapter_id).metrics["terms"] == dict(report.terms)
 
 
 def test_a_poisoned_batch_is_set_aside_and_changes_nothing(updater, registry, encoding) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from falcon_lsp.config import Config
+from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.paths import Store
 from falcon_lsp.learning.rewards.complexity import complexity_terms
 from falcon_lsp.learning.rewards.instructions import instruction_term
@@ -42,11 +43,13 @@ class Appraiser:
         judge = Judge(config.judge_server, config.judge_model, store.verdicts)
         return cls(judge, store.cache)
 
-    def appraise(self, samples: Sequence[Sample]) -> list[Quality]:
-        """Return the quality of each sample, in order; never raises."""
+    def appraise(
+        self, samples: Sequence[Sample], token: CancellationToken | None = None
+    ) -> list[Quality]:
+        """Return the quality of each sample, in order; raises `Cancelled` between two verdicts."""
         if not samples:
             return []
-        verdicts = [self.judge.verdict(one) if self.judge else None for one in samples]
+        verdicts = [self._verdict(sample, token) for sample in samples]
         columns = zip(
             style_terms(samples, self.folder),
             complexity_terms(samples),
@@ -54,3 +57,8 @@ class Appraiser:
             strict=True,
         )
         return [Quality(*row) for row in columns]
+
+    def _verdict(self, sample: Sample, token: CancellationToken | None) -> float | None:
+        if token is not None:
+            token.check()
+        return self.judge.verdict(sample) if self.judge else None

@@ -30,7 +30,7 @@ TOKEN_VARIABLE: Final = "FALCON_JUDGE_TOKEN"  # noqa: S105 - the name of a varia
 HIGHEST: Final = 10
 ANSWER_SECONDS: Final = 20.0
 ALLOWANCE_SECONDS: Final = 120.0
-"""What all questions of one update together may take."""
+"""What all questions of one run of the trainer may take."""
 TRIES: Final = 3
 FIRST_WAIT: Final = 0.5
 MOST_FAILURES: Final = 2

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Sequence
 
+from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.learning.rewards.appraisal import Appraiser, Quality
 from falcon_lsp.learning.rewards.combination import Evidence, Reward, combine
 from falcon_lsp.learning.rewards.developer import developer_term, similarity_term
@@ -51,10 +52,12 @@ def reward(episode: Episode, outcomes: Sequence[TestOutcome] = ()) -> Reward:
     return combine(episode_evidence(episode, outcomes))
 
 
-def reward_all(episodes: Sequence[Episode], appraiser: Appraiser) -> list[Reward]:
-    """Return the reward of each episode, with the gated terms."""
+def reward_all(
+    episodes: Sequence[Episode], appraiser: Appraiser, token: CancellationToken | None = None
+) -> list[Reward]:
+    """Return the reward of each episode, with the gated terms; raises `Cancelled`."""
     pairs = [(episode_sample(episode), episode_evidence(episode)) for episode in episodes]
-    return _combine_all(pairs, appraiser)
+    return _combine_all(pairs, appraiser, token)
 
 
 def score(
@@ -70,9 +73,12 @@ def score(
     return combine(_with_quality(evidence, quality or Quality()))
 
 
-def score_all(trials: Sequence[Trial], appraiser: Appraiser) -> list[Reward]:
-    """Return the reward of each trial, with the gated terms."""
-    return _combine_all([(trial.sample, trial_evidence(trial)) for trial in trials], appraiser)
+def score_all(
+    trials: Sequence[Trial], appraiser: Appraiser, token: CancellationToken | None = None
+) -> list[Reward]:
+    """Return the reward of each trial, with the gated terms; raises `Cancelled`."""
+    pairs = [(trial.sample, trial_evidence(trial)) for trial in trials]
+    return _combine_all(pairs, appraiser, token)
 
 
 def mean_terms(rewards: Iterable[Reward]) -> dict[str, float]:
@@ -137,9 +143,13 @@ def error_lines(episode: Episode) -> frozenset[int]:
     return frozenset(line for line in relative if 0 <= line < height)
 
 
-def _combine_all(pairs: Sequence[tuple[Sample, Evidence]], appraiser: Appraiser) -> list[Reward]:
+def _combine_all(
+    pairs: Sequence[tuple[Sample, Evidence]],
+    appraiser: Appraiser,
+    token: CancellationToken | None,
+) -> list[Reward]:
     earning = [at for at, (_, evidence) in enumerate(pairs) if evidence.earned > 0.0]
-    found = appraiser.appraise([pairs[at][0] for at in earning])
+    found = appraiser.appraise([pairs[at][0] for at in earning], token)
     qualities = dict(zip(earning, found, strict=True))
     return [
         combine(_with_quality(evidence, qualities.get(at, Quality())))
