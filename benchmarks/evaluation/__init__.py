@@ -1,1 +1,1 @@
-"""What the benchmarks share: data, decoding in batches, guarded execution, scores, intervals."""
+"""What the benchmarks share: data, decoding in batches, sandboxed execution, scores, intervals."""

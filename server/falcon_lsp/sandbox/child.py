@@ -24,21 +24,10 @@ KILL = 9
 libc = ctypes.CDLL(None, use_errno=True)
 
 
-class Instruction(ctypes.Structure):
-    """``struct sock_filter``."""
-
-    _fields_ = (
-        ("code", ctypes.c_uint16),
-        ("jump_true", ctypes.c_uint8),
-        ("jump_false", ctypes.c_uint8),
-        ("constant", ctypes.c_uint32),
-    )
-
-
 class Program(ctypes.Structure):
-    """``struct sock_fprog``."""
+    """``struct sock_fprog``: how many instructions of eight bytes there are, and where."""
 
-    _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.POINTER(Instruction)))
+    _fields_ = (("length", ctypes.c_ushort), ("code", ctypes.c_char_p))
 
 
 class PathBeneath(ctypes.Structure):
@@ -83,7 +72,7 @@ def shut_in(order: dict) -> None:  # type: ignore[type-arg]
     call("prctl", NO_NEW_PRIVILEGES, 1, 0, 0, 0)
     drop_capabilities()
     confine_files(order["landlock"], order["rules"])
-    filter_calls(order["filter"])
+    filter_calls(*order["filter"])
 
 
 def drop_capabilities() -> None:
@@ -105,11 +94,15 @@ def confine_files(attributes: list, rules: list) -> None:  # type: ignore[type-a
     os.close(ruleset)
 
 
-def filter_calls(code: list) -> None:  # type: ignore[type-arg]
-    """Refuse every system call that the filter does not know (seccomp)."""
-    own = os.getpid()
-    steps = (Instruction(*head, own if last is None else last) for *head, last in code)
-    program = Program(len(code), (Instruction * len(code))(*steps))
+def filter_calls(code: bytes, own_ids: list) -> None:  # type: ignore[type-arg]
+    """Refuse every system call that the filter does not know (seccomp).
+
+    ``own_ids`` are the offsets at which the filter waits for this process's id.
+    """
+    filled = bytearray(code)
+    for at in own_ids:
+        filled[at : at + 4] = os.getpid().to_bytes(4, "little")
+    program = Program(len(code) // 8, bytes(filled))
     call("prctl", SECCOMP, SECCOMP_FILTER, ctypes.byref(program), 0, 0)
 
 

@@ -110,7 +110,7 @@ class Sandbox:
             "limits": self._kernel_limits(),
             "landlock": landlock.attributes(abi),
             "rules": landlock.rules(abi, self.interpreter.readable, DEVICES, folder),
-            "filter": seccomp.assemble(os.uname().machine),
+            "filter": seccomp.pack(seccomp.assemble(os.uname().machine)),
             "secret": secret,
             "target": program.target,
             "arguments": program.arguments,

@@ -7,7 +7,10 @@ program that calls through another architecture's interface (32 bits, x32) is en
 from __future__ import annotations
 
 import errno
+import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 from falcon_lsp.sandbox import syscalls
 
@@ -81,7 +84,8 @@ CHECKS: dict[str, tuple[Check, ...]] = {
 """With which arguments the calls of `syscalls.CHECKED` are harmless."""
 
 
-def assemble(machine: str) -> list[Instruction]:
+@cache
+def assemble(machine: str) -> tuple[Instruction, ...]:
     """Return the filter for ``machine``; raises `KeyError` for one that is not known."""
     code: list[Instruction] = [
         (_LOAD, 0, 0, _ARCHITECTURE),
@@ -97,8 +101,19 @@ def assemble(machine: str) -> list[Instruction]:
     for name, number in syscalls.numbers(syscalls.CHECKED, machine).items():
         body = [step for check in CHECKS[name] for step in _steps(check)]
         code += [(_EQUAL, 0, len(body) + 1, number), *body, _answer(ALLOW)]
-    return [*code, _answer(REFUSE)]
+    return (*code, _answer(REFUSE))
 
+
+def pack(code: Sequence[Instruction]) -> tuple[bytes, list[int]]:
+    """Return ``struct sock_filter`` for every instruction, and the offsets of own ids."""
+    whole = b"".join(_PACKED.pack(*head, last or 0) for *head, last in code)
+    gap = _PACKED.size - 4
+    return whole, [
+        at * _PACKED.size + gap for at, (*_head, last) in enumerate(code) if last is None
+    ]
+
+
+_PACKED = struct.Struct("<HBBI")
 
 _ANSWERS = {
     syscalls.FREE: ALLOW,

@@ -1,4 +1,4 @@
-"""Facts about running model-written programs: what passes, and what a guard keeps from harm."""
+"""Facts about judging model-written programs: what passes, and what harms nobody."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from evaluation import execution
-from evaluation.execution import Limits, Verdict, execute, execute_all
+from evaluation.execution import Verdict, execute, execute_all
+from falcon_lsp.sandbox import runner
+from falcon_lsp.sandbox.limits import Limits
 
-pytestmark = pytest.mark.skipif(
-    not execution.can_execute(), reason="processes cannot be limited here"
-)
+pytestmark = pytest.mark.skipif(not execution.can_execute(), reason="there is no sandbox here")
 QUICK = Limits(cpu_seconds=1, wall_seconds=10.0)
 
 PASSING = {
@@ -21,6 +21,7 @@ PASSING = {
     "reading standard input": "import sys\nassert sys.stdin.read() == ''",
     "the standard library": "import math, re, hashlib, random, itertools, heapq, typing, datetime",
     "a file in its own folder": "open('x', 'w').write('1')\nassert open('x').read() == '1'",
+    "what only a script would do": "if __name__ == '__main__':\n    assert False",
     "a dataclass": "import dataclasses\n@dataclasses.dataclass\nclass A:\n    x: int\nA(1)",
 }
 FAILING = {
@@ -35,10 +36,10 @@ FAILING = {
     "endless recursion": "def f(): f()\nf()",
     "a file that never ends": "f = open('x', 'wb')\nwhile True:\n    f.write(b'x' * 2**16)",
     "a fork": "import os\nos.fork()",
-    "a shell": "import os\nos.system('true')",
+    "a shell": "import os\nassert os.system('true') == 0",
     "a process": "import subprocess, sys\nsubprocess.run([sys.executable, '-c', ''])",
     "a connection": "import socket\nsocket.create_connection(('127.0.0.1', 9))",
-    "foreign code": "import ctypes\nctypes.CDLL(None)",
+    "a package that is installed": "import numpy",
     "its own limits": "import resource\nresource.setrlimit(resource.RLIMIT_CPU, (99, 99))",
     "another process": "import os, signal\nos.kill(os.getppid(), signal.SIGTERM)",
 }
@@ -82,7 +83,7 @@ def test_a_fork_bomb_leaves_no_process_behind() -> None:
         "import os\nos.remove(PATH)",
         "import os\nos.rename(PATH, 'mine')",
         "import os\nos.truncate(PATH, 0)",
-        "import os\nos.symlink(PATH, 'link')",
+        "import os\nos.symlink(PATH, 'link')\nopen('link', 'w')",
         "import shutil\nshutil.rmtree(FOLDER)",
         "import pathlib\npathlib.Path(PATH).unlink()",
         "import os\nos.mkdir(FOLDER + '/new')",
@@ -97,8 +98,8 @@ def test_nothing_outside_of_its_folder_is_changed(tmp_path: Path, harm: str) -> 
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
-def test_its_folder_is_gone_afterwards_and_was_empty(tmp_path: Path) -> None:
-    program = "import os\nassert os.listdir() == []\nopen('x', 'w')"
+def test_each_program_is_alone_in_its_folder() -> None:
+    program = "import os\nassert os.listdir() == ['main.py']\nopen('x', 'w')"
     assert [execute(program, QUICK), execute(program, QUICK)] == [Verdict.PASSED] * 2
 
 
@@ -107,7 +108,7 @@ def test_many_programs_are_judged_in_their_order() -> None:
     assert execute_all(programs, QUICK) == [Verdict.PASSED, Verdict.FAILED] * 4
 
 
-def test_where_nothing_can_be_limited_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(execution, "can_execute", lambda: False)
-    with pytest.raises(RuntimeError, match="use Linux or macOS"):
+def test_without_a_sandbox_nothing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "unavailable_reason", lambda: "there is no sandbox")
+    with pytest.raises(runner.SandboxUnavailableError, match="there is no sandbox"):
         execute("assert True")

@@ -15,7 +15,7 @@ import tiny_model
 from evaluation import places, tasks
 from evaluation.execution import can_execute
 
-pytestmark = pytest.mark.skipif(not can_execute(), reason="processes cannot be limited here")
+pytestmark = pytest.mark.skipif(not can_execute(), reason="there is no sandbox here")
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ def test_holes_are_single_lines_of_164_functions() -> None:
     assert all(hole.prefix.endswith("\n") and hole.suffix.startswith("\n") for hole in holes)
 
 
-@pytest.mark.skipif(not can_execute(), reason="processes cannot be limited here")
+@pytest.mark.skipif(not can_execute(), reason="there is no sandbox here")
 @pytest.mark.parametrize("name", ["humaneval", "infilling", "mbpp"])
 def test_solutions_pass_their_tests_and_nothing_does_not(name: str) -> None:
     everything = {

@@ -233,7 +233,7 @@ def test_no_file_is_laid_outside_of_the_folder(scratch_root: Path, name: str) ->
 @pytest.mark.parametrize(
     "hiding",
     [
-        "for n in range(2100):\n    os.mkdir('d')\n    os.chdir('d')",
+        "for n in range(1100):\n    os.mkdir('deep')\n    os.chdir('deep')",
         "os.mkdir('a')\nos.mkdir('a/b')\nos.mkdir('c', 0)",
         "open('x', 'w')\nos.symlink('/', 'root')\nos.symlink('loop', 'loop')",
     ],
