@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +89,13 @@ def test_nothing_is_unpickled(module: Path) -> None:
     assert not roots & {"pickle", "shelve", "marshal", "dill", "joblib"}
     assert "weights_only=False" not in text
     assert text.count("torch.load(") == text.count("weights_only=True")
+
+
+@pytest.mark.parametrize("module", MODULES, ids=lambda m: m.relative_to(PACKAGE).as_posix())
+def test_no_module_is_run_from_the_folder_that_we_happen_to_be_in(module: Path) -> None:
+    """Without ``-P`` (or ``-I``) ``python -m`` looks there first, and it may be a workspace."""
+    text = module.read_text(encoding="utf-8")
+    assert re.findall(r'executable\)?,\s*"-m"', text) == []
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ class TrainingSupervisor:
         pending: Callable[[], int],
         on_event: OnEvent,
         *,
-        command: Sequence[str] = (sys.executable, "-m", "falcon_lsp.learning.worker"),
+        command: Sequence[str] = (sys.executable, "-P", "-m", "falcon_lsp.learning.worker"),
         first_backoff: float = FIRST_BACKOFF,
     ) -> None:
         self._store, self._config, self._pending = store, config_getter, pending

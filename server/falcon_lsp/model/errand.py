@@ -34,7 +34,7 @@ def silent(message: str, share: float) -> None:
 def run(name: str, progress: Progress = silent, **arguments: Any) -> None:
     """Have a child do ``name``, one of `ERRANDS`; raises `EngineError` with what it says."""
     child = subprocess.Popen(
-        [sys.executable, "-m", "falcon_lsp.model.errand"],
+        [sys.executable, "-P", "-m", "falcon_lsp.model.errand"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -54,7 +54,7 @@ class Arm:
     async def start(self, root: Path, cache: Path, settings: Sequence[str]) -> None:
         """Start the server on the workspace ``root``; ``settings`` are NAME=VALUE."""
         self._root = root
-        command = [sys.executable, "-m", "falcon_lsp", "serve", "--stdio"]
+        command = [sys.executable, "-P", "-m", "falcon_lsp", "serve", "--stdio"]
         command += ["--data-dir", str(self.folder), "--cache-dir", str(cache)]
         for setting in (*settings, *SETTINGS[self.name]):
             command += ["--set", setting]

@@ -314,6 +314,12 @@ def test_a_damaged_memory_of_a_verdict_is_asked_anew(serve, tmp_path, content) -
     assert len(stub.asked) == 2
 
 
+def test_a_verdict_that_cannot_be_kept_counts_all_the_same(serve, tmp_path) -> None:
+    (tmp_path / "file").touch()
+    stub = serve(says('{"score": 10}'))
+    assert ask(stub, tmp_path / "file")[0] == 1.0
+
+
 def test_the_memory_of_verdicts_is_bounded(serve, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(judge_module, "MOST_CACHED", 2)
     stub = serve(says('{"score": 9}'))

@@ -81,6 +81,14 @@ def test_no_file_of_the_text_or_beside_it_changes_the_rules(tmp_path) -> None:
     assert style_terms([Sample("return x == None", BODY, "\n")], tmp_path) == [-0.05]
 
 
+def test_a_folder_called_ruff_where_the_trainer_runs_is_not_run(tmp_path, monkeypatch) -> None:
+    (tmp_path / "ruff").mkdir()
+    (tmp_path / "ruff" / "__main__.py").write_text("open('was here', 'w')")
+    monkeypatch.chdir(tmp_path)
+    assert style_terms([Sample("return x == None", BODY, "\n")]) == [-0.05]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["ruff"]
+
+
 @pytest.mark.parametrize("package", ["ruff", "complexipy"])
 def test_a_missing_package_is_worth_0_and_said_once_a_batch(package, monkeypatch, caplog) -> None:
     real = importlib.util.find_spec

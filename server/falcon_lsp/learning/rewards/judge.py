@@ -7,6 +7,7 @@ which is bounded; whatever else it does means "no verdict", and two failures in 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -95,7 +96,8 @@ class Judge:
         if points is None and not self.reason:
             points = self._ask(question)
             if points is not None:
-                atomic_write(file, json.dumps({"score": points}).encode())
+                with contextlib.suppress(OSError):  # then it is asked again
+                    atomic_write(file, json.dumps({"score": points}).encode())
         return None if points is None else 2.0 * points / HIGHEST - 1.0
 
     def _digest(self, question: str) -> str:
@@ -211,6 +213,7 @@ def _remembered(file: Path) -> int | None:
 
 def _forget_oldest(folder: Path) -> None:
     """Keep the newest verdicts, `MOST_CACHED` of them."""
-    files = sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime)
-    for file in files[:-MOST_CACHED]:
-        file.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # another trainer may be at the same work
+        files = sorted(folder.glob("*.json"), key=lambda file: file.stat().st_mtime)
+        for file in files[:-MOST_CACHED]:
+            file.unlink(missing_ok=True)

@@ -88,7 +88,7 @@ def _ruff(sources: Sequence[str], parent: Path | None) -> list[dict[str, Any]]:
             (folder / f"{number}.py").write_text(source, encoding="utf-8", errors="replace")
         try:
             done = subprocess.run(  # noqa: S603 - our own interpreter's module, no shell
-                [sys.executable, "-m", "ruff", "check", "--isolated", "--no-cache", "--quiet",
+                [sys.executable, "-P", "-m", "ruff", "check", "--isolated", "--no-cache", "--quiet",
                  "--exit-zero", "--output-format=json", f"--select={RULES}", f"--ignore={IGNORED}",
                  str(folder)],
                 capture_output=True, timeout=_RUFF_SECONDS, check=True,
