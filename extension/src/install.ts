@@ -7,35 +7,112 @@ import { ownPython, type Host } from "./python";
 export interface Installer extends Pick<Host, "venv" | "platform" | "isFile" | "run"> {
   /** The wheel that the extension carries; empty when it carries none. */
   readonly wheel: string;
+  /** Folders with wheels of what the server needs, as far as there are any. */
+  readonly wheels: readonly string[];
+  /** Where to put wheels when there is no network. */
+  readonly wheelFolder: string;
 }
+
+/** The environment could not be made; the message is a sentence for the user. */
+export class InstallFailed extends Error {}
+
+/** The sentence where nothing better is known. */
+export const INSTALL_FAILED = "The server could not be installed; the log says why.";
 
 /** What the user should know before agreeing. */
 export const INSTALL_DETAIL =
   "The server goes into a Python environment of its own, below this editor's storage. PyTorch " +
-  "comes with it: a few hundred megabytes on macOS and Windows; on Linux the default build " +
-  "carries CUDA and takes several gigabytes. To use PyTorch's CPU build there, point pip at it " +
-  "first (docs/editors.md tells how). Nothing of your code leaves the machine.";
+  "comes with it: some hundred megabytes, several gigabytes where Linux has an NVIDIA GPU. Wheels " +
+  "that are on this machine already are taken from there (docs/editors.md tells how). Nothing of " +
+  "your code leaves the machine.";
 
-/** Make the environment with `python` unless it exists, and install or update the server in it. */
+/** PyTorch's own builds for processors; on Linux, package indexes have the one for CUDA. */
+const CPU_BUILDS = "https://download.pytorch.org/whl/cpu";
+const NVIDIA_DRIVER = "/proc/driver/nvidia/version";
+
+/** What goes wrong most often, by what Python and pip print, and what to do about it. */
+const TROUBLES: readonly [RegExp, (machine: Installer) => string][] = [
+  [
+    /ensurepip is not available|No module named venv/,
+    () => "This Python cannot make environments: install its venv package (python3-venv), or choose another one.",
+  ],
+  [/No space left on device|Errno 28/, ({ venv }) => `There is no room left on the disk of ${venv}.`],
+  [/Permission denied|Errno 13/, ({ venv }) => `${venv} cannot be written: free it, or choose another Python.`],
+  [
+    /NewConnectionError|name resolution|ConnectTimeout|ProxyError|Network is unreachable|Could not find a version/,
+    ({ wheelFolder }) =>
+      `The package index cannot be reached or lacks a package: connect, or put the wheels into ${wheelFolder}.`,
+  ],
+];
+
+/**
+ * Make the environment with `python` unless it exists, and install or update the server in it.
+ *
+ * Rejects with `InstallFailed`, or with an abort of `signal`.
+ */
 export async function install(
   python: string,
   machine: Installer,
   report: (message: string) => void,
   signal: AbortSignal,
 ): Promise<void> {
-  const { venv, wheel } = machine;
-  const onLine = (line: string): void => report(line.trim().slice(0, 100));
+  const { venv, wheel, wheels } = machine;
   const own = ownPython(machine);
+  const step = { machine, report, signal };
   if (!(await machine.isFile(own))) {
     report("Making the environment");
     try {
-      await machine.run(python, ["-m", "venv", venv], { signal, onLine });
+      await attempt(step, python, ["-m", "venv", venv]);
     } catch (error) {
       // Half an environment would be taken for a whole one the next time.
       await rm(venv, { recursive: true, force: true });
       throw error;
     }
   }
-  const options = ["--disable-pip-version-check", "--no-input", "--upgrade"];
-  await machine.run(own, ["-m", "pip", "install", ...options, wheel], { signal, onLine });
+  const pip = ["-m", "pip", "install", "--disable-pip-version-check", "--no-input", "--upgrade"];
+  const here = wheels.flatMap((folder) => ["--find-links", folder]);
+  if (here.length > 0) {
+    report("Installing from the wheels on this machine");
+    try {
+      return await attempt(step, own, [...pip, "--no-index", ...here, wheel]);
+    } catch (error) {
+      if (signal.aborted) {
+        throw error;
+      }
+      report("Wheels are missing; the package index is asked for the rest");
+    }
+  }
+  await attempt(step, own, [...pip, ...here, ...(await builds(machine)), wheel]);
+}
+
+/** Where pip looks beside its index. */
+async function builds({ platform, isFile }: Installer): Promise<string[]> {
+  const cuda = platform !== "linux" || (await isFile(NVIDIA_DRIVER));
+  return cuda ? [] : ["--extra-index-url", CPU_BUILDS];
+}
+
+interface Step {
+  readonly machine: Installer;
+  readonly report: (message: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Run one program, telling what it prints, and put its failure into a sentence. */
+async function attempt(step: Step, command: string, args: string[]): Promise<void> {
+  const { machine, report, signal } = step;
+  const printed: string[] = [];
+  const onLine = (line: string): void => {
+    printed.push(line);
+    report(line.trim().slice(0, 100));
+  };
+  try {
+    await machine.run(command, args, { signal, onLine });
+  } catch (error) {
+    throw signal.aborted ? error : new InstallFailed(sentence(printed.join("\n"), machine));
+  }
+}
+
+function sentence(printed: string, machine: Installer): string {
+  const found = TROUBLES.find(([pattern]) => pattern.test(printed));
+  return found?.[1](machine) ?? INSTALL_FAILED;
 }

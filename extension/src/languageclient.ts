@@ -117,8 +117,8 @@ function clientOptions(options: ClientOptions, closed: () => void): LanguageClie
   };
 }
 
-async function startProcess({ command, args }: Launch, cwd: string): Promise<ChildProcess> {
-  const env = { ...process.env, PYTHONUTF8: "1" };
+async function startProcess({ command, args, ...launch }: Launch, cwd: string): Promise<ChildProcess> {
+  const env = { ...process.env, ...launch.env, PYTHONUTF8: "1" };
   const child = spawn(command, args, { cwd, env, windowsHide: true });
   await once(child, "spawn");
   return child;

@@ -29,12 +29,15 @@ export async function machine({ extension, storage }: Folders): Promise<Host & I
   await mkdir(storage, { recursive: true });
   const wheel = await carriedWheel(path.join(extension, "server-wheel"));
   const trusted = isTrusted();
+  const wheelFolder = path.join(storage, "wheels");
   return {
     platform: process.platform,
     path: process.env.PATH ?? process.env.Path ?? "",
     excluded: trusted ? [] : workspaceFolders(),
     venv: path.join(storage, "venv"),
     wheel,
+    wheelFolder,
+    wheels: await filled([process.env.FALCON_WHEELS ?? "", wheelFolder]),
     carried: path.basename(wheel).split("-")[1] ?? "",
     isFile,
     run: (command, args, options) => run(command, args, { ...options, cwd: storage }),
@@ -43,12 +46,19 @@ export async function machine({ extension, storage }: Folders): Promise<Host & I
   };
 }
 
+/** Those of the folders that hold wheels. */
+async function filled(folders: readonly string[]): Promise<string[]> {
+  const found = await Promise.all(folders.map(wheelsIn));
+  return folders.filter((_, index) => found[index]?.length);
+}
+
+async function wheelsIn(folder: string): Promise<string[]> {
+  const names = folder === "" ? [] : await readdir(folder).catch(() => []);
+  return names.filter((name) => name.endsWith(".whl")).sort();
+}
+
 async function carriedWheel(folder: string): Promise<string> {
-  const names = await readdir(folder).catch(() => []);
-  const wheel = names
-    .filter((name) => name.endsWith(".whl"))
-    .sort()
-    .at(-1);
+  const wheel = (await wheelsIn(folder)).at(-1);
   return wheel === undefined ? "" : path.join(folder, wheel);
 }
 

@@ -11,6 +11,8 @@ import { pathsOf, which, type RunOptions, type SearchPath } from "./process";
 export interface Launch {
   readonly command: string;
   readonly args: string[];
+  /** Variables beside those of the editor. */
+  readonly env?: Readonly<Record<string, string>>;
 }
 
 export type Resolution =

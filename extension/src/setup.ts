@@ -1,16 +1,31 @@
 /** From the settings to a command line that starts the server, with the user's help if need be. */
 
 import { Unavailable } from "./client";
-import { install, INSTALL_DETAIL } from "./install";
+import { install, INSTALL_DETAIL, INSTALL_FAILED, InstallFailed } from "./install";
 import { describe, log } from "./logger";
 import { machine, type Folders } from "./machine";
+import type { Status } from "./protocol";
 import { resolve, type Launch } from "./python";
 import type { Settings } from "./settings";
-import { confirm, executeCommand, showError, showInfo, withProgress } from "./vscodeapi";
+import {
+  confirm,
+  executeCommand,
+  setContext,
+  showError,
+  showInfo,
+  withProgress,
+} from "./vscodeapi";
 
 const INSTALL = "Install the server";
 const CHOOSE = "Choose an interpreter";
 const SHOW_LOG = "Show log";
+const TRY_AGAIN = "Try again";
+
+/** The view that offers to install the server; without entries, so that its words are shown. */
+export const WELCOME = "falcon.welcome";
+
+/** The context key that says that the server is not installed: the welcome view is for then. */
+export const MISSING = "falcon.missing";
 
 /** There is a Python, but no server in it. */
 class NotInstalled extends Unavailable {
@@ -25,11 +40,13 @@ class NotInstalled extends Unavailable {
 /** Finds the server, and offers to install it where it is missing. */
 export class Setup {
   private reason: Unavailable | undefined;
+  /** What the user has been told about a running server. */
+  private told = "";
 
   constructor(
     private readonly settings: Settings,
     private readonly folders: Folders,
-    private readonly installed: () => Promise<void>,
+    private readonly restart: () => Promise<void>,
   ) {}
 
   /** The command line; rejects with `Unavailable`. */
@@ -37,14 +54,18 @@ export class Setup {
     this.reason = undefined;
     const host = await machine(this.folders);
     const found = await resolve(this.settings.text("falcon.interpreter"), host);
+    const missing = found.kind === "install" && host.wheel !== "";
+    setContext(MISSING, missing);
     if (found.kind === "launch") {
       log().info(`Starting the server of ${found.from}.`);
-      return found.launch;
+      const wheels = host.wheels.at(-1);
+      return wheels === undefined
+        ? found.launch
+        : { ...found.launch, env: { FALCON_WHEELS: wheels } };
     }
-    this.reason =
-      found.kind === "install" && host.wheel !== ""
-        ? new NotInstalled(found.reason, found.python)
-        : new Unavailable(found.reason);
+    this.reason = missing
+      ? new NotInstalled(found.reason, found.python)
+      : new Unavailable(found.reason);
     throw this.reason;
   }
 
@@ -84,13 +105,40 @@ export class Setup {
         await install(python, await machine(this.folders), tell, signal);
       });
     } catch (error) {
-      log().error(`Installing failed: ${describe(error)}`);
-      const sentence = "The server could not be installed; the log says why.";
-      if ((await showError(sentence, SHOW_LOG)) === SHOW_LOG) {
-        log().show();
-      }
+      return this.failed(error);
+    }
+    await this.restart();
+  }
+
+  /** Say once what keeps a running server from suggesting: no model, no room for it, no network. */
+  async troubled({ state, message }: Status): Promise<void> {
+    const trouble = state === "trouble" ? (message ?? "") : "";
+    if (trouble === this.told) {
       return;
     }
-    await this.installed();
+    this.told = trouble;
+    if (trouble !== "") {
+      await this.offer(trouble, () => this.restart());
+    }
+  }
+
+  private async failed(error: unknown): Promise<void> {
+    if (error instanceof Error && error.name === "AbortError") {
+      log().info("Installing was cancelled.");
+      return;
+    }
+    log().error(`Installing failed: ${describe(error)}`);
+    const sentence = error instanceof InstallFailed ? error.message : INSTALL_FAILED;
+    await this.offer(sentence, () => this.install());
+  }
+
+  /** Say what went wrong, and let the user try again or look into the log. */
+  private async offer(sentence: string, again: () => Promise<void>): Promise<void> {
+    switch (await showError(sentence, TRY_AGAIN, SHOW_LOG)) {
+      case TRY_AGAIN:
+        return again();
+      case SHOW_LOG:
+        return log().show();
+    }
   }
 }

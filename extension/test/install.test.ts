@@ -3,59 +3,127 @@ import { existsSync, mkdtempSync, mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import * as path from "node:path";
 import { beforeEach, test } from "node:test";
-import { install, type Installer } from "../src/install";
+import { install, INSTALL_FAILED, type Installer } from "../src/install";
 
+const WHEEL = "/extension/server-wheel/falcon_lsp-1.0.0-py3-none-any.whl";
+const CPU = "--extra-index-url https://download.pytorch.org/whl/cpu";
+const GPU = "/proc/driver/nvidia/version";
 let venv: string;
 let ran: string[];
+let told: string[];
 
 beforeEach(() => {
   venv = path.join(mkdtempSync(path.join(tmpdir(), "falcon-")), "venv");
   ran = [];
+  told = [];
 });
 
-function machine(failing = "", files: string[] = []): Installer {
+/** A machine where command lines that hold `failing` print `says` and fail. */
+function machine(
+  failing = "",
+  says = "",
+  files: string[] = [],
+  more: Partial<Installer> = {},
+): Installer {
   return {
     venv,
     platform: "linux",
-    wheel: "/extension/server-wheel/falcon_lsp-1.0.0-py3-none-any.whl",
+    wheel: WHEEL,
+    wheels: [],
+    wheelFolder: "/storage/wheels",
     isFile: (file) => Promise.resolve(files.includes(file)),
-    run: (command, args) => {
+    run: (command, args, { onLine }) => {
       const line = [command, ...args].join(" ");
       ran.push(line);
       if (args.includes("venv")) {
         mkdirSync(venv);
       }
-      return failing !== "" && line.includes(failing)
-        ? Promise.reject(new Error("ended with exit code 1"))
-        : Promise.resolve("");
+      if (failing === "" || !line.includes(failing)) {
+        return Promise.resolve("");
+      }
+      onLine?.(says);
+      return Promise.reject(new Error("ended with exit code 1"));
     },
+    ...more,
   };
 }
 
 const start = (on: Installer): Promise<void> =>
-  install("/usr/bin/python3", on, () => undefined, new AbortController().signal);
+  install("/usr/bin/python3", on, (line) => told.push(line), new AbortController().signal);
 
-const pip = (): string =>
-  `${venv}/bin/python -m pip install --disable-pip-version-check --no-input --upgrade ` +
-  "/extension/server-wheel/falcon_lsp-1.0.0-py3-none-any.whl";
+const own = (): string => path.posix.join(venv, "bin", "python");
+const pip = (...more: string[]): string =>
+  [`${own()} -m pip install --disable-pip-version-check --no-input --upgrade`, ...more, WHEEL].join(
+    " ",
+  );
 
 test("an environment is made, and the carried wheel goes into it", async () => {
   await start(machine());
-  assert.deepEqual(ran, [`/usr/bin/python3 -m venv ${venv}`, pip()]);
+  assert.deepEqual(ran, [`/usr/bin/python3 -m venv ${venv}`, pip(CPU)]);
 });
 
 test("an environment that exists is only updated", async () => {
-  await start(machine("", [path.posix.join(venv, "bin", "python")]));
-  assert.deepEqual(ran, [pip()]);
+  await start(machine("", "", [own()]));
+  assert.deepEqual(ran, [pip(CPU)]);
+});
+
+const builds: [name: string, Partial<Installer>, files: string[]][] = [
+  ["with a driver for NVIDIA GPUs", {}, [GPU]],
+  ["on macOS", { platform: "darwin" }, []],
+];
+
+for (const [name, more, files] of builds) {
+  test(`${name}, PyTorch comes from the package index`, async () => {
+    await start(machine("", "", [own(), ...files], more));
+    assert.deepEqual(ran, [pip()]);
+  });
+}
+
+test("wheels on this machine are enough", async () => {
+  await start(machine("", "", [own()], { wheels: ["/storage/wheels"] }));
+  assert.deepEqual(ran, [pip("--no-index", "--find-links", "/storage/wheels")]);
+});
+
+test("what they lack comes from the index", async () => {
+  await start(machine("--no-index", "", [own()], { wheels: ["/storage/wheels"] }));
+  assert.deepEqual(ran.slice(1), [pip("--find-links", "/storage/wheels", CPU)]);
 });
 
 test("half an environment does not stay", async () => {
-  await assert.rejects(start(machine("-m venv")), /exit code 1/);
+  await assert.rejects(start(machine("-m venv")), { message: INSTALL_FAILED });
   assert.equal(ran.length, 1);
   assert.ok(!existsSync(venv));
 });
 
 test("an environment stays when pip fails, for the next try", async () => {
-  await assert.rejects(start(machine("-m pip")), /exit code 1/);
+  await assert.rejects(start(machine("-m pip")), { message: INSTALL_FAILED });
   assert.ok(existsSync(venv));
+});
+
+const troubles: [printed: string, sentence: RegExp][] = [
+  ["ensurepip is not available.  On Debian/Ubuntu systems", /python3-venv/],
+  ["ERROR: [Errno 28] No space left on device", /no room left on the disk of/],
+  ["PermissionError: [Errno 13] Permission denied: '/x'", /cannot be written/],
+  ["NewConnectionError('Failed to establish a new connection')", /into \/storage\/wheels/],
+];
+
+for (const [printed, sentence] of troubles) {
+  test(`in one sentence: ${printed}`, async () => {
+    await assert.rejects(start(machine("-m", printed)), { message: sentence });
+    assert.deepEqual(told, ["Making the environment", printed]);
+  });
+}
+
+test("who cancels is not told of a failure", async () => {
+  const controller = new AbortController();
+  const cancelled = machine("", "", [own()], {
+    run: () => {
+      controller.abort();
+      return Promise.reject(controller.signal.reason as Error);
+    },
+  });
+  const wheels = { ...cancelled, wheels: ["/storage/wheels"] };
+  await assert.rejects(install("", wheels, () => undefined, controller.signal), {
+    name: "AbortError",
+  });
 });
