@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from falcon_lsp.learning.gate import Measurements
 from falcon_lsp.learning.objective import kl_divergence
 from falcon_lsp.learning.policy_model import PolicyModel, collate
 from falcon_lsp.learning.regression import Hole
+from falcon_lsp.learning.replays import Replay
 
 
 def measure(
@@ -25,7 +27,8 @@ def measure(
     rows: int = 4,
 ) -> Measurements:
     """Compare the candidate in ``model`` with the adapter in ``current`` and with the base."""
-    liked = [judgement.sequence for judgement in held_out if judgement.liked]
+    places = [judgement for judgement in held_out if judgement.liked]
+    liked = [judgement.sequence for judgement in places]
     disliked = [judgement.sequence for judgement in held_out if not judgement.liked]
     encoded = (encode_text(encoding, hole.prompt, hole.middle) for hole in holes)
     frozen = [sequence for sequence in encoded if sequence is not None]
@@ -45,6 +48,23 @@ def measure(
         frozen_candidate,
         kl=mean_kl(model, [*liked, *disliked], token, rows),
         finite=model.finite(),
+        files=[f"{place.workspace}\n{place.path}" for place in places],
+        workspaces=[place.workspace for place in places],
+    )
+
+
+def with_replays(
+    measured: Measurements, current: Sequence[Replay], candidate: Sequence[Replay]
+) -> Measurements:
+    """Add what either side answered to the same prompts."""
+    return replace(
+        measured,
+        kept_current=[each.kept for each in current],
+        kept_candidate=[each.kept for each in candidate],
+        broken_current=sum(each.broken for each in current),
+        broken_candidate=sum(each.broken for each in candidate),
+        tokens_current=sum(each.tokens for each in current),
+        tokens_candidate=sum(each.tokens for each in candidate),
     )
 
 

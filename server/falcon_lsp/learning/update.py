@@ -9,8 +9,6 @@ temporary folder, which the next run clears.
 
 from __future__ import annotations
 
-import shutil
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -20,41 +18,37 @@ from typing import Any
 import torch
 
 from falcon_lsp.core.cancellation import CancellationToken
-from falcon_lsp.core.types import new_id
 from falcon_lsp.learning.caps import surplus
 from falcon_lsp.learning.dataset import (
     Encoding,
-    Judgement,
     Reason,
     TrainingExample,
     build_example,
     judgements,
     split_by_time,
 )
-from falcon_lsp.learning.gate import LEAST_LIKED, Verdict, judge
-from falcon_lsp.learning.measurement import measure
+from falcon_lsp.learning.gate import LEAST_LIKED, Verdict
 from falcon_lsp.learning.meta import (
-    Adapted,
     Learned,
     MetaRecipe,
-    State,
     draw,
     learn,
     make_task,
 )
 from falcon_lsp.learning.policy_model import PolicyModel
-from falcon_lsp.learning.regression import regression_set
+from falcon_lsp.learning.publishing import (
+    Candidate,
+    Later,
+    Publisher,
+    locate,
+    workspaces_to_serve,
+)
+from falcon_lsp.learning.replays import Replayer
 from falcon_lsp.learning.rewards import Appraiser, mean_terms, reward_all
 from falcon_lsp.learning.trainer import Recipe, StepStats, TrainingRun, train
-from falcon_lsp.learning.verdicts import VerdictLog
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.model.adapters import (
     BASE,
-    GLOBAL,
-    PROMOTED,
-    SET_ASIDE,
-    AdapterManifest,
-    AdapterRefused,
     AdapterRegistry,
     scope_of,
 )
@@ -62,6 +56,8 @@ from falcon_lsp.model.loader import ModelFiles
 from falcon_lsp.model.tokenizer import CodeTokenizer
 
 HELD_OUT_SHARE = 0.2
+REPLAYS = 8
+"""Prompts of later episodes that the gate asks again, of either adapter."""
 Emit = Callable[[dict[str, Any]], None]
 """Called with small JSON objects that have an ``event``: phases, steps, the verdict."""
 
@@ -112,7 +108,7 @@ class UpdateReport:
             "used": self.used,
             "mean_reward": self.mean_reward,
             "terms": dict(self.terms),
-            "steps": [asdict(step) for step in self.steps],
+            "steps": _json(self.steps),
             "stopped": self.stopped,
             "verdict": self.verdict.as_json() if self.verdict else None,
             "workspaces": [one.as_json() for one in self.workspaces],
@@ -124,26 +120,8 @@ class Material:
     """An update's episodes, sorted: what to train on, what to judge by, and the rest's reasons."""
 
     examples: list[TrainingExample] = field(default_factory=list)
-    held_out: list[Judgement] = field(default_factory=list)
+    later: Later = field(default_factory=Later)
     skipped: dict[str, Reason] = field(default_factory=dict)
-
-    @property
-    def homes(self) -> list[str]:
-        """The workspaces with enough later texts to judge a version of their own by."""
-        liked = Counter(judgement.workspace for judgement in self.held_out if judgement.liked)
-        return sorted(home for home, count in liked.items() if count >= LEAST_LIKED)
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A version before it is judged: its weights, where they come from, what judges them."""
-
-    state: State
-    parent: str
-    learned_from: tuple[str, ...]
-    held_out: Sequence[Judgement]
-    scope: str = GLOBAL
-    adapter_id: str = field(default_factory=lambda: new_id("adp"))
 
 
 class Updater:
@@ -151,6 +129,7 @@ class Updater:
 
     ``levels`` says how the two levels are learned; switched off, for comparison, they are one.
     ``appraiser`` finds the gated terms of rewards; the default one asks no judge.
+    The gate asks again for ``replays`` answers, none when 0.
     """
 
     def __init__(
@@ -163,8 +142,10 @@ class Updater:
         recipe: Recipe | None = None,
         levels: MetaRecipe | None = None,
         appraiser: Appraiser | None = None,
+        replays: int = REPLAYS,
     ) -> None:
         self._registry, self._files, self._keep = registry, files, keep
+        self._threads, self._replays = threads, replays
         self._recipe, self._levels = recipe or Recipe(), levels or MetaRecipe()
         self._appraiser = appraiser or Appraiser()
         tokenizer = CodeTokenizer.from_folder(files.folder)
@@ -198,8 +179,8 @@ class Updater:
         if not learned.steps:
             results = _answers(material, learned, "")
             return UpdateReport(results, parent=parent, stopped=learned.stopped)
-        emit({"event": "phase", "phase": "gate", "held_out": len(material.held_out)})
-        everybody = Candidate(learned.phi, parent, learned.learned_from, material.held_out)
+        emit({"event": "phase", "phase": "gate", "held_out": len(material.later.judgements)})
+        everybody = Candidate(parent, learned.learned_from, material.later)
         used = [one for one in material.examples if one.completion_id in learned.learned_from]
         report = UpdateReport(
             _answers(material, learned, everybody.adapter_id),
@@ -211,14 +192,26 @@ class Updater:
             learned.stopped,
             terms=mean_terms(example.reward for example in used),
         )
-        verdict = self._settle(model, everybody, report, token)
-        workspaces = tuple(
-            self._settle_workspace(model, material, home, one, parent, token)
-            for home, one in learned.workspaces.items()
-            if one.run.steps
-        )
+        publisher = self._publisher(token)
+        model.restore(learned.phi)
+        _, verdict = publisher.settle(model, everybody, report.as_json())
+        workspaces = []
+        for home, own in learned.workspaces.items():
+            if own.run.steps:
+                candidate = Candidate(
+                    parent, own.learned_from, material.later.of(home), scope_of(home)
+                )
+                model.restore(own.state)
+                judged = publisher.settle(model, candidate, {"steps": _json(own.run.steps)})
+                workspaces.append(WorkspaceVersion(candidate.adapter_id, candidate.scope, *judged))
         self._registry.prune(self._keep)
-        return replace(report, verdict=verdict, workspaces=workspaces)
+        return replace(report, verdict=verdict, workspaces=tuple(workspaces))
+
+    def _publisher(self, token: CancellationToken) -> Publisher:
+        replayer = Replayer(self._files, self._threads, self._replays)
+        return Publisher(
+            self._registry, self._files, self._encoding, replayer, self._recipe.seed, token
+        )
 
     def _appraised(
         self,
@@ -265,81 +258,12 @@ class Updater:
                 token,
             )
 
-        return learn(model, tasks, material.homes, inner, levels, token)
-
-    def _settle_workspace(
-        self,
-        model: PolicyModel,
-        material: Material,
-        home: str,
-        adapted: Adapted,
-        parent: str,
-        token: CancellationToken,
-    ) -> WorkspaceVersion:
-        """Judge phi_i of one workspace against what it is served, on its own later episodes."""
-        scope = scope_of(home)
-        held_out = [judgement for judgement in material.held_out if judgement.workspace == home]
-        against = self._registry.current(self._files.sha256, scope)
-        candidate = Candidate(adapted.state, parent, adapted.learned_from, held_out, scope)
-        verdict = self._settle(model, candidate, UpdateReport({}, steps=adapted.run.steps), token)
-        return WorkspaceVersion(candidate.adapter_id, scope, against, verdict)
-
-    def _settle(
-        self,
-        model: PolicyModel,
-        candidate: Candidate,
-        report: UpdateReport,
-        token: CancellationToken,
-    ) -> Verdict:
-        """Judge a candidate against what is served in its scope, publish it, note the verdict."""
-        current = self._locate(self._registry.current(self._files.sha256, candidate.scope))
-        model.restore(candidate.state)
-        measured = measure(
-            model, current, candidate.held_out, regression_set(), self._encoding, token
-        )
-        verdict = judge(measured, self._recipe.seed)
-        self._publish(model, candidate, replace(report, verdict=verdict), verdict)
-        VerdictLog(self._registry.folder).add(
-            PROMOTED if verdict.promoted else SET_ASIDE,
-            candidate.adapter_id,
-            candidate.scope,
-            {"parent": candidate.parent, **verdict.as_json()},
-        )
-        return verdict
-
-    def _publish(
-        self, model: PolicyModel, candidate: Candidate, report: UpdateReport, verdict: Verdict
-    ) -> None:
-        """Write the version with its verdict; weights that would not verify are not kept."""
-        manifest = AdapterManifest(
-            candidate.adapter_id,
-            self._files.sha256,
-            candidate.parent,
-            completion_ids=candidate.learned_from,
-            metrics=report.as_json(),
-            verdict="better than what was served" if verdict.promoted else "not shown to be better",
-            reasons=verdict.reasons,
-            status=PROMOTED if verdict.promoted else SET_ASIDE,
-            scope=candidate.scope,
-        )
-        temporary = self._registry.new_temporary()
-        try:
-            model.save(temporary, self._files.model_id)
-            self._registry.publish(temporary, manifest)
-        except AdapterRefused:
-            if verdict.finite:
-                raise
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
+        homes = workspaces_to_serve(material.later.judgements, LEAST_LIKED)
+        return learn(model, tasks, homes, inner, levels, token)
 
     def _locate(self, adapter_id: str) -> Path | None:
         """Return the verified folder of an adapter; `LookupError` when it cannot be used."""
-        if adapter_id == BASE:
-            return None
-        try:
-            return self._registry.verify(adapter_id, self._files.sha256).path
-        except AdapterRefused as error:
-            raise LookupError(adapter_id) from error
+        return locate(self._registry, adapter_id, self._files.sha256)
 
     def _already_learned(self, current: str) -> frozenset[str]:
         """Return what the current version and its ancestors learned from.
@@ -368,7 +292,8 @@ def sort_out(episodes: Sequence[Episode], encoding: Encoding, learned: frozenset
         elif episode.completion_id in over:
             found = Reason.SURPLUS
         elif episode.time >= since:
-            material.held_out.extend(judgements(episode, encoding))
+            material.later.judgements.extend(judgements(episode, encoding))
+            material.later.episodes.append(episode)
             found = Reason.HELD_OUT
         else:
             found = build_example(episode, encoding)
@@ -389,3 +314,7 @@ def _answers(material: Material, learned: Learned, adapter_id: str) -> dict[str,
 
 def _results(skipped: dict[str, Reason]) -> dict[str, str]:
     return {completion_id: f"skipped:{reason}" for completion_id, reason in skipped.items()}
+
+
+def _json(steps: Sequence[StepStats]) -> list[dict[str, Any]]:
+    return [asdict(step) for step in steps]

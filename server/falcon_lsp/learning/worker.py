@@ -27,6 +27,7 @@ from falcon_lsp.core.paths import Busy, Store, locked
 from falcon_lsp.core.types import new_id
 from falcon_lsp.learning.dataset import Reason
 from falcon_lsp.learning.forgetting import drop_adapters, trainer_lock
+from falcon_lsp.learning.in_use import step_back
 from falcon_lsp.learning.rewards import Appraiser
 from falcon_lsp.learning.supervisor import LEAST_EPISODES, update_size
 from falcon_lsp.learning.update import Emit, Updater, UpdateReport
@@ -44,7 +45,8 @@ BATCHES_PER_UPDATE = 2
 """An update takes up to so many batches at once when the queue is long: the gate sees more."""
 
 REMEMBERED = 2000
-"""The latest finished episodes, of which an update may draw a few to learn from again."""
+"""The latest finished episodes: they tell how versions fare in use, and a few are drawn to learn
+from again."""
 
 RETRIED_PARTS = 4
 """A batch that failed is tried again in so many parts."""
@@ -107,6 +109,9 @@ def serve(store: Store, config: Config, emit: Emit, token: CancellationToken) ->
             registry.clean_temporaries()
             drop_adapters(store, ledger)  # of a trainer that was killed before it could
             if ledger.pending() >= batch:
+                finished = ledger.episodes(limit=REMEMBERED, with_outcome=True)
+                for left, now in step_back(registry, finished):
+                    emit({"event": "rolled_back", "adapter_id": left, "to": now})
                 updater = make_updater(store, config, registry)
                 for _ in work(ledger, updater, batch, batch * BATCHES_PER_UPDATE, emit, token):
                     drop_adapters(store, ledger)  # what was forgotten while it trained

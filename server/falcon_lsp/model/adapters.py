@@ -172,6 +172,13 @@ class AdapterRegistry:
             return chosen
         return pointed
 
+    def served(self) -> Mapping[str, str]:
+        """Return the ids that the pointer names, by scope; none when it is missing or damaged."""
+        try:
+            return self._pointers().ids
+        except AdapterRefused:
+            return {}
+
     def _workspace_version(self, scope: str, base_sha256: str | None) -> str:
         """Return the id that a workspace is served instead of everybody's; empty: none."""
         if scope == GLOBAL or not self._file.exists():
@@ -231,7 +238,7 @@ class AdapterRegistry:
         """
         with self._writing():
             versions = self.list()
-            spared = {self.current(), *self._served()}
+            spared = {self.current(), *self.served().values()}
             for level in (True, False):
                 ids = [m.id for m in versions if (m.scope == GLOBAL) is level]
                 spared |= set(ids[max(0, len(ids) - keep) :])
@@ -329,13 +336,6 @@ class AdapterRegistry:
 
     def _pointers(self) -> Pointers:
         return Pointers.read(self._file)
-
-    def _served(self) -> Collection[str]:
-        """Return the ids that any scope points to; none when the pointers are damaged."""
-        try:
-            return self._pointers().ids.values()
-        except AdapterRefused:
-            return ()
 
     def _point_to(self, adapter_id: str, scope: str = GLOBAL) -> None:
         """Serve a version in ``scope``; pointers that were damaged begin anew."""

@@ -13,8 +13,7 @@ from torch.nn.functional import cross_entropy
 from episodes_factory import episode
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.types import Outcome
-from falcon_lsp.learning import meta
-from falcon_lsp.learning import update as update_module
+from falcon_lsp.learning import meta, publishing
 from falcon_lsp.learning.dataset import Encoding, TrainingExample
 from falcon_lsp.learning.meta import MetaRecipe, Outer, Task
 from falcon_lsp.learning.policy_model import LoraShape, PolicyModel, collate
@@ -242,7 +241,7 @@ def test_tasks_that_take_no_step_do_not_pull_phi(tiny_model, encoding) -> None:
 @pytest.fixture(autouse=True)
 def short_regression_set(monkeypatch: pytest.MonkeyPatch) -> None:
     """Ordinary code is judged elsewhere: here a few holes of it keep the tests short."""
-    monkeypatch.setattr(update_module, "regression_set", lambda: regression_set()[:3])
+    monkeypatch.setattr(publishing, "regression_set", lambda: regression_set()[:3])
 
 
 @pytest.fixture
