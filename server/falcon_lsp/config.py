@@ -109,7 +109,31 @@ class LearningOptions:
     )
     idle_seconds: float = option(20.0, "Quiet time before training, in seconds.", low=0, high=3600)
     threads: int = option(1, "Processor threads that training may use.", low=1, high=64)
+    least_battery: int = option(
+        100, "On battery, train only above this charge, in percent; 100 is never.",
+        low=0, high=100,
+    )  # fmt: skip
+    most_busy: float = option(
+        0.5, "Training pauses while other programs use more than this share of the processors.",
+        low=0.0, high=1.0,
+    )  # fmt: skip
     keep_adapters: int = option(5, "Adapter versions kept for rollback.", low=2, high=100)
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxOptions:
+    """What may be executed, shut in."""
+
+    execute: bool = option(
+        False, "Learn from tests: run those that belong to a changed file (pytest), with a "
+        "suggestion in place, in a sandbox without network or access to your files. Linux only; "
+        "nothing is ever executed otherwise.",
+        scope="machine",
+    )  # fmt: skip
+    interpreter: str = option(
+        "", "Python that has pytest and the packages of what you work on; empty: the server's own.",
+        scope="machine",
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +194,7 @@ class Config:
     context: ContextOptions = field(default_factory=ContextOptions)
     memory: MemoryOptions = field(default_factory=MemoryOptions)
     learning: LearningOptions = field(default_factory=LearningOptions)
+    sandbox: SandboxOptions = field(default_factory=SandboxOptions)
 
 
 @dataclass(frozen=True, slots=True)

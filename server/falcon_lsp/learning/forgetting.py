@@ -74,11 +74,11 @@ def drop_adapters(store: Store, ledger: Ledger) -> Sequence[str]:
 
 
 def _drop_copies(cache: Path) -> None:
-    """Remove copies of episodes: replays that were interrupted, logs of a trainer that was killed.
+    """Remove copies of episodes: interrupted replays and updates, logs of a killed trainer.
 
     A replay that runs holds its lock, and removes its stores itself when it ends.
     """
-    for folder in cache.glob("log-*"):
+    for folder in (cache / "training", *cache.glob("log-*")):
         shutil.rmtree(folder, ignore_errors=True)
     for folder in cache.glob("replay/*"):
         try:

@@ -29,7 +29,8 @@ from falcon_lsp.learning.dataset import (
 )
 from falcon_lsp.learning.objective import token_logprobs
 from falcon_lsp.learning.policy_model import PolicyModel, collate
-from falcon_lsp.learning.trainer import StepStats, TrainingRun
+from falcon_lsp.learning.trainer import TrainingRun
+from falcon_lsp.learning.walk import StepStats
 from falcon_lsp.memory.episodes import Episode
 
 State = list[Tensor]

@@ -20,6 +20,7 @@ from falcon_lsp.config import Config
 from falcon_lsp.core.op_queue import OpQueue
 from falcon_lsp.core.paths import Store
 from falcon_lsp.learning.rewards.judge import judge_host
+from falcon_lsp.learning.standing import Standing
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +31,8 @@ MOST_FAILURES = 3
 FIRST_BACKOFF = 30.0
 GRACE = 10.0
 """Seconds that a worker gets to put its batch back before it is killed."""
+REST = 60.0
+"""Seconds between two slices of training."""
 
 
 class TrainingSupervisor:
@@ -37,6 +40,7 @@ class TrainingSupervisor:
 
     ``pending`` counts finished episodes that nobody has trained on. ``on_event`` is called on a
     background thread with what the worker says, and with ``{"event": "paused" | "failed", ...}``.
+    ``rest`` is how many seconds lie between two slices of an update that takes long.
     """
 
     def __init__(
@@ -48,10 +52,11 @@ class TrainingSupervisor:
         *,
         command: Sequence[str] = (sys.executable, "-P", "-m", "falcon_lsp.learning.worker"),
         first_backoff: float = FIRST_BACKOFF,
+        rest: float = REST,
     ) -> None:
         self._store, self._config, self._pending = store, config_getter, pending
         self._on_event, self._command = on_event, tuple(command)
-        self._first_backoff = first_backoff
+        self._first_backoff, self._rest = first_backoff, rest
         self._queue = OpQueue("falcon-training", self._work)
         self._wake = threading.Condition()
         self._closed = False
@@ -59,6 +64,7 @@ class TrainingSupervisor:
         self._asked = False
         self._reason = ""
         self._child: subprocess.Popen[str] | None = None
+        self._standing = Standing()
         self.failures = 0
         self.paused = ""
         self.last: dict[str, Any] = {}
@@ -99,12 +105,22 @@ class TrainingSupervisor:
         """Return what a status view shows, as plain JSON."""
         return {
             "running": self.running,
+            "state": self.state(),
             "pending": self._pending(),
             "paused": self.paused,
             "failures": self.failures,
             "judge": judge_host(self._config().judge_server),
             "last": self.last,
         }
+
+    def state(self) -> str:
+        """Return how training stands, in a few words such as ``paused: on battery``."""
+        if self.paused:
+            return f"paused: {self.paused}"
+        if self.running:
+            return self._standing.words
+        missing = update_size(self._config()) - self._pending()
+        return f"waiting for {missing} more episodes" if missing > 0 else "waiting for quiet"
 
     def halt(self) -> None:
         """Tell the worker, if one is at work, to put its batch back and leave; returns at once."""
@@ -135,7 +151,10 @@ class TrainingSupervisor:
             code = self._run_worker()
             if code == 0 or self._closed:
                 self.failures = 0
-                return
+                if self.last.get("event") != "slice_over":
+                    return
+                self._sleep(self._rest)
+                continue
             self._failed(code)
             if self.paused:
                 return
@@ -154,6 +173,7 @@ class TrainingSupervisor:
     def _run_worker(self) -> int:
         """Start one worker, pass on what it says, and return its exit code."""
         config = self._config()
+        self._standing = Standing()
         with self._wake:
             if self._closed:
                 return 0
@@ -185,6 +205,7 @@ class TrainingSupervisor:
             return
         if isinstance(event, dict) and isinstance(event.get("event"), str):
             self._reason = str(event.get("reason", "")) if event["event"] == "error" else ""
+            self._standing.hear(event)
             self._tell(event)
 
     def _tell(self, event: dict[str, Any]) -> None:
@@ -232,6 +253,8 @@ def _arguments(store: Store, config: Config) -> list[str]:
         "model": config.model,
         "learning.batchEpisodes": config.learning.batch_episodes,
         "learning.threads": config.learning.threads,
+        "learning.leastBattery": config.learning.least_battery,
+        "learning.mostBusy": config.learning.most_busy,
         "learning.keepAdapters": config.learning.keep_adapters,
         "judgeServer": config.judge_server,
         "judgeModel": config.judge_model,

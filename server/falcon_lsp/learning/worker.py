@@ -15,7 +15,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from typing import Any
 
@@ -25,13 +25,20 @@ from falcon_lsp.config import Config, from_client_options
 from falcon_lsp.core.cancellation import CancellationToken, Cancelled
 from falcon_lsp.core.paths import Busy, Store, locked
 from falcon_lsp.core.types import new_id
+from falcon_lsp.learning.crew import ALONE, Crew
 from falcon_lsp.learning.dataset import Reason
 from falcon_lsp.learning.forgetting import drop_adapters, trainer_lock
+<<<<<<< /tmp/w/land.ours
+from falcon_lsp.learning.journal import NO_JOURNAL, Journal
+from falcon_lsp.learning.pace import Limits, PacedToken, SliceOver
+=======
 from falcon_lsp.learning.in_use import step_back
+>>>>>>> /tmp/w/meta/server/falcon_lsp/learning/worker.py
 from falcon_lsp.learning.rewards import Appraiser
+from falcon_lsp.learning.standing import announced
 from falcon_lsp.learning.supervisor import LEAST_EPISODES, update_size
 from falcon_lsp.learning.update import Emit, Updater, UpdateReport
-from falcon_lsp.memory.ledger import Job, Ledger, LedgerUnavailable
+from falcon_lsp.memory.ledger import MAX_TRIES, Job, Ledger, LedgerUnavailable
 from falcon_lsp.model.adapters import AdapterRegistry
 from falcon_lsp.model.engine import EngineError
 from falcon_lsp.model.loader import find_model
@@ -59,22 +66,35 @@ def work(
     most: int,
     emit: Emit,
     token: CancellationToken,
+    journal: Journal = NO_JOURNAL,
+    crew: Crew = ALONE,
 ) -> Iterator[UpdateReport]:
     """Update as long as ``least`` episodes wait, ``most`` at a time, oldest first.
 
-    Raises `Cancelled` after putting the batch back; any other error counts against the batch.
+    An update that was interrupted goes on with the same batch. Raises `Cancelled` after putting the
+    batch back; any other error counts against the batch.
     """
     owner = new_id("trainer")
+
+    def hear(event: dict[str, Any]) -> None:
+        if event["event"] == "step":  # it is in the journal: this try has got further
+            ledger.renew(owner, LEASE_SECONDS)
+            if isinstance(token, PacedToken):
+                token.advanced()
+        emit(event)
+
     while ledger.pending() >= least:
-        jobs = _lease(ledger, owner, most)
+        jobs = _lease(ledger, owner, most, journal.batch())
         if not jobs:
             return
         ids = [job.completion_id for job in jobs]
         emit({"event": "leased", "episodes": len(ids), "tries": max(job.tries for job in jobs)})
+        journal.begin(ids)
+        crew.tell(ids)
         try:
             known = [ledger.episode(completion_id) for completion_id in ids]
             history = ledger.episodes(limit=REMEMBERED, with_outcome=True)
-            report = updater.run([one for one in known if one is not None], emit, token, history)
+            report = updater.run([one for one in known if one is not None], hear, token, history)
         except (Cancelled, KeyboardInterrupt):
             ledger.release(owner, ids)
             raise
@@ -83,41 +103,55 @@ def work(
             raise
         forgotten = dict.fromkeys(ids, f"skipped:{Reason.FORGOTTEN}")
         ledger.ack(owner, forgotten | report.results)
+        journal.clear()
         emit(_outcome(report))
         yield report
 
 
-def _lease(ledger: Ledger, owner: str, most: int) -> list[Job]:
-    """Take a batch, oldest first; only a part of it when it holds jobs that failed before.
+def _lease(ledger: Ledger, owner: str, most: int, begun: Sequence[str]) -> list[Job]:
+    """Take a batch, oldest first: the one that was ``begun``, as long as it gets on.
 
-    One of them may be what kills the trainer, and in a smaller batch fewer are set aside with it.
+    Only a part of it when it holds jobs that failed before: one of them may be what kills the
+    trainer, and in a smaller batch fewer are set aside with it.
     """
     jobs = ledger.lease(owner, most, LEASE_SECONDS)
-    if all(job.tries == 1 for job in jobs):
-        return jobs
-    part = max(LEAST_EPISODES, most // RETRIED_PARTS)
-    ledger.release(owner, [job.completion_id for job in jobs[part:]])
-    return jobs[:part]
+    tries = max((job.tries for job in jobs), default=1)
+    kept = [job for job in jobs if job.completion_id in set(begun)]
+    if len(kept) < len(begun) or not begun or tries >= MAX_TRIES:
+        kept = jobs if tries == 1 else jobs[: max(LEAST_EPISODES, most // RETRIED_PARTS)]
+    ids = {job.completion_id for job in kept}
+    ledger.release(owner, [job.completion_id for job in jobs if job.completion_id not in ids])
+    return kept
 
 
 def serve(store: Store, config: Config, emit: Emit, token: CancellationToken) -> int:
     """Work through the queue of ``store``; returns the exit code."""
     batch = update_size(config)
+    journal = open_journal(store)
     try:
         with locked(trainer_lock(store)), closing(Ledger(store.ledger)) as ledger:
             registry = AdapterRegistry(store.adapters)
             registry.clean_temporaries()
             drop_adapters(store, ledger)  # of a trainer that was killed before it could
             if ledger.pending() >= batch:
+<<<<<<< /tmp/w/land.ours
+                updater = make_updater(store, config, registry, journal)
+                most = batch * BATCHES_PER_UPDATE
+                for _ in work(ledger, updater, batch, most, emit, token, journal):
+=======
                 finished = ledger.episodes(limit=REMEMBERED, with_outcome=True)
                 for left, now in step_back(registry, finished):
                     emit({"event": "rolled_back", "adapter_id": left, "to": now})
                 updater = make_updater(store, config, registry)
                 for _ in work(ledger, updater, batch, batch * BATCHES_PER_UPDATE, emit, token):
+>>>>>>> /tmp/w/meta/server/falcon_lsp/learning/worker.py
                     drop_adapters(store, ledger)  # what was forgotten while it trained
                     token.check()
     except Busy:
         emit({"event": "busy"})
+    except SliceOver:
+        emit({"event": "slice_over"})
+        return 0
     except Cancelled:
         emit({"event": "cancelled"})
         return 0
@@ -132,7 +166,18 @@ def serve(store: Store, config: Config, emit: Emit, token: CancellationToken) ->
     return 0
 
 
-def make_updater(store: Store, config: Config, registry: AdapterRegistry) -> Updater:
+def open_journal(store: Store) -> Journal:
+    """Return the journal of the update under way."""
+    return Journal(store.cache / "training")
+
+
+def make_updater(
+    store: Store,
+    config: Config,
+    registry: AdapterRegistry,
+    journal: Journal = NO_JOURNAL,
+    crew: Crew = ALONE,
+) -> Updater:
     """Return the updater of the model in use; raises `EngineError` when it is not here."""
     files = find_model(config, store)
     return Updater(
@@ -141,6 +186,8 @@ def make_updater(store: Store, config: Config, registry: AdapterRegistry) -> Upd
         threads=config.learning.threads,
         keep=config.learning.keep_adapters,
         appraiser=Appraiser.of(config, store),
+        journal=journal,
+        crew=crew,
     )
 
 
@@ -196,11 +243,12 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     config, _ = from_client_options(json.loads(arguments.options))
-    token = CancellationToken()
-    lower_priority()
-    leave_when_told(token, arguments.supervised)
     store = Store.default(arguments.data_dir, arguments.cache_dir)
-    return serve(store, config, _print_line, token)
+    lower_priority()
+    with announced(store, _print_line) as announce:
+        token = PacedToken(Limits.of(config), announce.held)
+        leave_when_told(token, arguments.supervised)
+        return serve(store, config, announce, token)
 
 
 if __name__ == "__main__":

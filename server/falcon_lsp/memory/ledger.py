@@ -196,8 +196,6 @@ class Ledger:
         self.append(batch)
         return ImportReport(path, used + len(batch), tuple(skipped))
 
-    # ------------------------------------------------------------------- queue
-
     def lease(self, owner: str, limit: int, seconds: float, now: float | None = None) -> list[Job]:
         """Take up to ``limit`` jobs, oldest first, for ``seconds``; nobody else gets them.
 
@@ -248,6 +246,12 @@ class Ledger:
                 [{"id": i, "owner": owner, "error": error, "max": MAX_TRIES} for i in ids],
             )
 
+    def renew(self, owner: str, seconds: float) -> None:
+        """Let ``owner`` hold its jobs for longer, each as if it were tried for the first time."""
+        sql = "UPDATE queue SET tries = 1, expires = ? WHERE owner = ?"
+        with self._transaction() as db:
+            db.execute(sql, (time.time() + seconds, owner))
+
     def pending(self, now: float | None = None) -> int:
         """Return how many jobs wait, counting those whose lease ran out."""
         rows = self._read(
@@ -256,8 +260,6 @@ class Ledger:
             (time.time() if now is None else now,),
         )
         return int(rows[0][0])
-
-    # ------------------------------------------------------- cursors, forgetting
 
     def cursor(self, name: str) -> int:
         """Return the number kept under ``name``: up to where a reader has come; 0 at first."""

@@ -38,6 +38,7 @@ class Bench:
             self.heard.put,
             command=(sys.executable, "-c", SAY + script),
             first_backoff=0.01,
+            rest=0.01,
         )
 
     def _config(self) -> Config:
@@ -95,7 +96,7 @@ def test_closing_ends_the_wait_for_quiet(bench) -> None:
 
 
 def test_the_worker_gets_the_folders_and_the_settings(bench, tmp_path) -> None:
-    one = bench("say(event='arguments', given=sys.argv[1:])", threads=3)
+    one = bench("say(event='arguments', given=sys.argv[1:])", threads=3, leastBattery=40)
     one.supervisor.request("test")
     given = one.next()["given"]
     assert given[:4] == [
@@ -104,6 +105,7 @@ def test_the_worker_gets_the_folders_and_the_settings(bench, tmp_path) -> None:
     config, problems = from_client_options(json.loads(given[given.index("--options") + 1]))
     assert problems == []
     assert (config.learning.batch_episodes, config.learning.threads) == (4, 3)
+    assert config.learning.least_battery == 40
     assert "--supervised" in given
 
 
@@ -173,6 +175,30 @@ def test_a_failed_worker_is_started_again_and_success_clears_the_count(bench, tm
 )
 def test_training_on_request_answers_in_a_sentence(bench, pending, options, answer) -> None:
     assert answer in bench("pass", pending=pending, **options).supervisor.train_now()
+
+
+def test_a_slice_is_followed_by_the_next_until_the_update_is_done(bench, tmp_path) -> None:
+    flag = tmp_path / "flag"
+    one = bench(
+        f"import os; p = {str(flag)!r}; first = not os.path.exists(p); open(p, 'w').close();"
+        "say(event='slice_over' if first else 'done')"
+    )
+    one.supervisor.request("test")
+    assert [one.next()["event"] for _ in range(2)] == ["slice_over", "done"]
+    assert one.supervisor._queue.wait_idle(10)
+    assert one.heard.empty()
+
+
+def test_the_state_says_why_training_holds(bench) -> None:
+    one = bench("say(event='phase', phase='training'); say(event='held', reason='on battery');"
+                "sys.stdin.read()")  # fmt: skip
+    one.pending = 3
+    assert one.supervisor.state() == "waiting for 5 more episodes"
+    one.pending = 9
+    assert one.supervisor.state() == "waiting for quiet"
+    one.supervisor.request("test")
+    assert [one.next()["event"] for _ in range(2)] == ["phase", "held"]
+    assert one.supervisor.status()["state"] == "paused: on battery"
 
 
 def test_a_listener_that_fails_does_not_stop_training(bench, tmp_path) -> None:

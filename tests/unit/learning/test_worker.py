@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,8 @@ from falcon_lsp.core.cancellation import CancellationToken, Cancelled
 from falcon_lsp.core.paths import Store, locked
 from falcon_lsp.learning import worker
 from falcon_lsp.learning.forgetting import trainer_lock
+from falcon_lsp.learning.journal import NO_JOURNAL, Journal
+from falcon_lsp.learning.pace import SliceOver
 from falcon_lsp.learning.update import UpdateReport
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.memory.ledger import MAX_TRIES, Ledger
@@ -61,9 +64,15 @@ def settings(**learning: Any) -> Config:
     return config
 
 
-def work(ledger: Ledger, updater: Any, least: int = 8, most: int = 8) -> list[UpdateReport]:
-    heard: list[dict[str, Any]] = []
-    return list(worker.work(ledger, updater, least, most, heard.append, CancellationToken()))
+def work(ledger: Ledger, updater: Any, **given: Any) -> list[UpdateReport]:
+    return list(iterate(ledger, updater, **given))
+
+
+def iterate(
+    ledger: Ledger, updater: Any, least: int = 8, most: int = 8, journal: Journal = NO_JOURNAL
+) -> Iterator[UpdateReport]:
+    token = CancellationToken()
+    return worker.work(ledger, updater, least, most, lambda _: None, token, journal)
 
 
 def test_full_batches_are_worked_through_in_order_and_the_rest_waits(ledger) -> None:
@@ -187,3 +196,60 @@ def test_the_module_runs_and_speaks_json_lines(store, ledger) -> None:
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     assert [json.loads(line) for line in done.stdout.splitlines()] == [{"event": "done"}]
+
+
+class Interrupted(StandIn):
+    """Takes one step, then is killed: nothing is put back, only the lease is left."""
+
+    def run(self, episodes: Sequence[Episode], emit: Any, *rest: Any) -> UpdateReport:
+        self.batches.append([one.completion_id for one in episodes])
+        emit({"event": "step", "step": 0})
+        os._exit(9)
+
+
+def test_an_update_that_was_killed_goes_on_with_the_same_batch(
+    ledger, tmp_path, monkeypatch
+) -> None:
+    """However often, as long as each time gets a step further: it is not what kills the trainer."""
+    monkeypatch.setattr(worker, "LEASE_SECONDS", 0.0)
+    monkeypatch.setattr(os, "_exit", lambda _: (_ for _ in ()).throw(SystemExit))
+    monkeypatch.setattr(Ledger, "release", lambda *_: None)
+    journal, killed, finished = Journal(tmp_path / "journal"), Interrupted(), StandIn()
+    for _ in range(MAX_TRIES + 2):
+        with pytest.raises(SystemExit):
+            work(ledger, killed, least=1, most=12, journal=journal)
+    ledger.append(events_of(episode("cmp-late", time=99.0)))
+    next(iterate(ledger, finished, least=1, most=20, journal=journal))
+    first = [f"cmp-{number:02}" for number in range(12)]
+    assert [*killed.batches, *finished.batches] == [first] * (MAX_TRIES + 3)
+    assert journal.batch() == []
+
+
+def test_a_batch_that_gets_no_further_is_tried_in_a_smaller_part(ledger, tmp_path) -> None:
+    journal, updater = Journal(tmp_path / "journal"), StandIn(RuntimeError("boom"))
+    for _ in range(MAX_TRIES):
+        with pytest.raises(RuntimeError):
+            work(ledger, updater, least=1, most=20, journal=journal)
+    assert [len(batch) for batch in updater.batches] == [20, 20, 8]
+
+
+def test_what_was_forgotten_meanwhile_begins_the_update_anew(ledger, tmp_path) -> None:
+    journal = Journal(tmp_path / "journal")
+    with pytest.raises(Cancelled):
+        work(ledger, StandIn(Cancelled()), least=1, most=12, journal=journal)
+    ledger.forget(completion_ids=["cmp-03"])
+    page = journal.page([], "run")
+    page.write({}, {})
+    updater = StandIn()
+    work(ledger, updater, least=1, most=12, journal=journal)
+    assert "cmp-03" not in updater.batches[0]
+    assert page.read() is None
+
+
+def test_the_end_of_a_slice_is_told_and_puts_the_batch_back(store, ledger, monkeypatch) -> None:
+    monkeypatch.setattr(worker, "make_updater", lambda *_: StandIn(SliceOver()))
+    heard: list[dict[str, Any]] = []
+    assert worker.serve(store, settings(batchEpisodes=16), heard.append, CancellationToken()) == 0
+    assert heard[-1] == {"event": "slice_over"}
+    assert ledger.pending() == 20
+    assert Journal(store.cache / "training").batch() != []
