@@ -42,7 +42,7 @@ def humaneval() -> list[Problem]:
     return [
         Problem(row["task_id"], row["task_id"], row["prompt"], "", row["canonical_solution"],
                 _check(row))
-        for row in _rows(HUMANEVAL)
+        for row in rows(HUMANEVAL)
     ]  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def infilling() -> list[Problem]:
     return [
         Problem(row["task_id"], row["task_id"].rpartition("/")[0], row["prompt"],
                 "\n" + row["suffix"], row["canonical_solution"].rstrip("\n"), _check(row))
-        for row in _rows(INFILLING)
+        for row in rows(INFILLING)
     ]  # fmt: skip
 
 
@@ -64,7 +64,7 @@ def mbpp(ids: range) -> list[Problem]:
     The prompt is a docstring that holds the text and the asserts, as InCoder was asked.
     """
     problems = []
-    for row in _rows(MBPP):
+    for row in rows(MBPP):
         if row["task_id"] in ids:
             tests = "\n".join(row["test_list"])
             problems.append(
@@ -81,6 +81,6 @@ def _check(row: dict[str, Any]) -> str:
     return f"{row['test']}\ncheck({row['entry_point']})"
 
 
-def _rows(name: str) -> Iterator[dict[str, Any]]:
+def rows(name: str) -> Iterator[dict[str, Any]]:
     with gzip.open(DATA / name, "rt", encoding="utf-8") as file:
         yield from map(json.loads, file)

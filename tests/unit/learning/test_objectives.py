@@ -173,12 +173,12 @@ def test_rltf_counts_every_test() -> None:
 
 
 def test_rltf_blames_the_tokens_of_the_line_that_is_named() -> None:
-    lines = [{3}, {3, 4}, {4}]
-    assert rltf.fine("NameError", 4, lines) == [0.0, -0.3, -0.3]
-    assert rltf.fine("NameError", None, lines) == [0.0] * 3
-    assert rltf.fine("AssertionError", 4, lines) == [-0.3] * 3
-    assert rltf.fine("TimeoutError", 4, lines) == [0.0] * 3
-    assert rltf.fine("", None, lines) == [0.0] * 3
+    named = [False, True, True]
+    assert rltf.fine("NameError", named) == [0.0, -0.3, -0.3]
+    assert rltf.fine("NameError", [False] * 3) == [0.0] * 3
+    assert rltf.fine("AssertionError", named) == [-0.3] * 3
+    assert rltf.fine("TimeoutError", named) == [0.0] * 3
+    assert rltf.fine("", [False] * 3) == [0.0] * 3
 
 
 def _unit(*values: float) -> np.ndarray:

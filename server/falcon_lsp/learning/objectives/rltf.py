@@ -7,6 +7,7 @@ that the interpreter names.
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from typing import Final
 
 COMPILE_ERROR: Final = -1.0
@@ -54,10 +55,9 @@ def blame(error: str) -> Blame:
     return Blame.LINE if error in _LINE_ERRORS else Blame.EVERYWHERE
 
 
-def fine(error: str, error_line: int | None, token_lines: list[set[int]]) -> list[float]:
-    """Return what each token is blamed for, given the lines that it has characters on."""
+def fine(error: str, named: Sequence[bool]) -> list[float]:
+    """Return what each token is blamed for; ``named`` says which are on the line of the error."""
     kind = blame(error)
-    if kind is Blame.EVERYWHERE:
-        return [BLAMED] * len(token_lines)
-    named = {error_line} if kind is Blame.LINE and error_line is not None else set()
-    return [BLAMED if lines & named else 0.0 for lines in token_lines]
+    everywhere = kind is Blame.EVERYWHERE
+    on_line = kind is Blame.LINE
+    return [BLAMED if everywhere or (on_line and here) else 0.0 for here in named]

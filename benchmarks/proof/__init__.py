@@ -1,0 +1,1 @@
+"""The ablation: which part of FALCON helps, on holes that tests judge."""
