@@ -28,13 +28,8 @@ from falcon_lsp.learning.dataset import (
     judgements,
     split_by_time,
 )
-<<<<<<< /tmp/w/land.ours
-from falcon_lsp.learning.gate import LEAST_LIKED, Verdict, judge
-from falcon_lsp.learning.journal import NO_JOURNAL, Journal
-from falcon_lsp.learning.measurement import measure
-=======
 from falcon_lsp.learning.gate import LEAST_LIKED, Verdict
->>>>>>> /tmp/w/meta/server/falcon_lsp/learning/update.py
+from falcon_lsp.learning.journal import NO_JOURNAL, Journal
 from falcon_lsp.learning.meta import (
     Learned,
     MetaRecipe,
@@ -52,13 +47,8 @@ from falcon_lsp.learning.publishing import (
 )
 from falcon_lsp.learning.replays import Replayer
 from falcon_lsp.learning.rewards import Appraiser, mean_terms, reward_all
-<<<<<<< /tmp/w/land.ours
 from falcon_lsp.learning.trainer import Recipe, TrainingRun, train
-from falcon_lsp.learning.verdicts import VerdictLog
 from falcon_lsp.learning.walk import StepStats
-=======
-from falcon_lsp.learning.trainer import Recipe, StepStats, TrainingRun, train
->>>>>>> /tmp/w/meta/server/falcon_lsp/learning/update.py
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.model.adapters import (
     BASE,
@@ -141,14 +131,10 @@ class Updater:
     """Trains versions of one base model into one registry.
 
     ``levels`` says how the two levels are learned; switched off, for comparison, they are one.
-<<<<<<< /tmp/w/land.ours
     ``appraiser`` finds the gated terms of rewards; the default one asks no judge. What training has
     done is kept in ``journal`` until the update has come to its end. In a ``crew`` all train
     together; the leader judges and publishes, the others hear its verdict.
-=======
-    ``appraiser`` finds the gated terms of rewards; the default one asks no judge.
     The gate asks again for ``replays`` answers, none when 0.
->>>>>>> /tmp/w/meta/server/falcon_lsp/learning/update.py
     """
 
     def __init__(
@@ -161,12 +147,9 @@ class Updater:
         recipe: Recipe | None = None,
         levels: MetaRecipe | None = None,
         appraiser: Appraiser | None = None,
-<<<<<<< /tmp/w/land.ours
+        replays: int = REPLAYS,
         journal: Journal = NO_JOURNAL,
         crew: Crew = ALONE,
-=======
-        replays: int = REPLAYS,
->>>>>>> /tmp/w/meta/server/falcon_lsp/learning/update.py
     ) -> None:
         self._registry, self._files, self._keep = registry, files, keep
         self._threads, self._replays = threads, replays
@@ -217,20 +200,9 @@ class Updater:
             learned.stopped,
             terms=mean_terms(example.reward for example in used),
         )
-<<<<<<< /tmp/w/land.ours
-        verdict = self._settle(model, everybody, report, token)
-        workspaces = tuple(
-            self._settle_workspace(model, material, home, one, parent, token)
-            for home, one in learned.workspaces.items()
-            if one.run.steps
-        )
-        if self._crew.leads:
-            self._registry.prune(self._keep)
-        return replace(report, verdict=verdict, workspaces=workspaces)
-=======
         publisher = self._publisher(token)
         model.restore(learned.phi)
-        _, verdict = publisher.settle(model, everybody, report.as_json())
+        _, verdict = self._settle(publisher, model, everybody, report.as_json())
         workspaces = []
         for home, own in learned.workspaces.items():
             if own.run.steps:
@@ -238,9 +210,11 @@ class Updater:
                     parent, own.learned_from, material.later.of(home), scope_of(home)
                 )
                 model.restore(own.state)
-                judged = publisher.settle(model, candidate, {"steps": _json(own.run.steps)})
+                numbers = {"steps": _json(own.run.steps)}
+                judged = self._settle(publisher, model, candidate, numbers)
                 workspaces.append(WorkspaceVersion(candidate.adapter_id, candidate.scope, *judged))
-        self._registry.prune(self._keep)
+        if self._crew.leads:
+            self._registry.prune(self._keep)
         return replace(report, verdict=verdict, workspaces=tuple(workspaces))
 
     def _publisher(self, token: CancellationToken) -> Publisher:
@@ -248,7 +222,21 @@ class Updater:
         return Publisher(
             self._registry, self._files, self._encoding, replayer, self._recipe.seed, token
         )
->>>>>>> /tmp/w/meta/server/falcon_lsp/learning/update.py
+
+    def _settle(
+        self,
+        publisher: Publisher,
+        model: PolicyModel,
+        candidate: Candidate,
+        numbers: Mapping[str, Any],
+    ) -> tuple[str, Verdict]:
+        """Let the leader judge and publish; returns what it says in every process."""
+        judged = publisher.settle(model, candidate, numbers) if self._crew.leads else None
+        told = self._crew.tell([judged[0], asdict(judged[1])] if judged else None)
+        if judged is not None:
+            return judged
+        against, verdict = told
+        return against, Verdict(**verdict | {"reasons": tuple(verdict["reasons"])})
 
     def _appraised(
         self,
@@ -297,89 +285,8 @@ class Updater:
                 self._crew,
             )
 
-<<<<<<< /tmp/w/land.ours
-        return learn(model, tasks, material.homes, inner, levels, token)
-
-    def _settle_workspace(
-        self,
-        model: PolicyModel,
-        material: Material,
-        home: str,
-        adapted: Adapted,
-        parent: str,
-        token: CancellationToken,
-    ) -> WorkspaceVersion:
-        """Judge phi_i of one workspace against what it is served, on its own later episodes."""
-        scope = scope_of(home)
-        held_out = [judgement for judgement in material.held_out if judgement.workspace == home]
-        against = self._registry.current(self._files.sha256, scope)
-        candidate = Candidate(adapted.state, parent, adapted.learned_from, held_out, scope)
-        verdict = self._settle(model, candidate, UpdateReport({}, steps=adapted.run.steps), token)
-        return WorkspaceVersion(candidate.adapter_id, scope, against, verdict)
-
-    def _settle(
-        self,
-        model: PolicyModel,
-        candidate: Candidate,
-        report: UpdateReport,
-        token: CancellationToken,
-    ) -> Verdict:
-        """Let the leader judge and publish; returns its verdict in every process."""
-        verdict = self._decide(model, candidate, report, token) if self._crew.leads else None
-        told = self._crew.tell(asdict(verdict) if verdict else None)
-        return verdict or Verdict(**told | {"reasons": tuple(told["reasons"])})
-
-    def _decide(
-        self,
-        model: PolicyModel,
-        candidate: Candidate,
-        report: UpdateReport,
-        token: CancellationToken,
-    ) -> Verdict:
-        """Judge a candidate against what is served in its scope, publish it, note the verdict."""
-        current = self._locate(self._registry.current(self._files.sha256, candidate.scope))
-        model.restore(candidate.state)
-        measured = measure(
-            model, current, candidate.held_out, regression_set(), self._encoding, token
-        )
-        verdict = judge(measured, self._recipe.seed)
-        self._publish(model, candidate, replace(report, verdict=verdict), verdict)
-        VerdictLog(self._registry.folder).add(
-            PROMOTED if verdict.promoted else SET_ASIDE,
-            candidate.adapter_id,
-            candidate.scope,
-            {"parent": candidate.parent, **verdict.as_json()},
-        )
-        return verdict
-
-    def _publish(
-        self, model: PolicyModel, candidate: Candidate, report: UpdateReport, verdict: Verdict
-    ) -> None:
-        """Write the version with its verdict; weights that would not verify are not kept."""
-        manifest = AdapterManifest(
-            candidate.adapter_id,
-            self._files.sha256,
-            candidate.parent,
-            completion_ids=candidate.learned_from,
-            metrics=report.as_json(),
-            verdict="better than what was served" if verdict.promoted else "not shown to be better",
-            reasons=verdict.reasons,
-            status=PROMOTED if verdict.promoted else SET_ASIDE,
-            scope=candidate.scope,
-        )
-        temporary = self._registry.new_temporary()
-        try:
-            model.save(temporary, self._files.model_id)
-            self._registry.publish(temporary, manifest)
-        except AdapterRefused:
-            if verdict.finite:
-                raise
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-=======
         homes = workspaces_to_serve(material.later.judgements, LEAST_LIKED)
         return learn(model, tasks, homes, inner, levels, token)
->>>>>>> /tmp/w/meta/server/falcon_lsp/learning/update.py
 
     def _locate(self, adapter_id: str) -> Path | None:
         """Return the verified folder of an adapter; `LookupError` when it cannot be used."""

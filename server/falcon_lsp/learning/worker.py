@@ -28,16 +28,14 @@ from falcon_lsp.core.types import new_id
 from falcon_lsp.learning.crew import ALONE, Crew
 from falcon_lsp.learning.dataset import Reason
 from falcon_lsp.learning.forgetting import drop_adapters, trainer_lock
-<<<<<<< /tmp/w/land.ours
+from falcon_lsp.learning.in_use import step_back
 from falcon_lsp.learning.journal import NO_JOURNAL, Journal
 from falcon_lsp.learning.pace import Limits, PacedToken, SliceOver
-=======
-from falcon_lsp.learning.in_use import step_back
->>>>>>> /tmp/w/meta/server/falcon_lsp/learning/worker.py
 from falcon_lsp.learning.rewards import Appraiser
 from falcon_lsp.learning.standing import announced
 from falcon_lsp.learning.supervisor import LEAST_EPISODES, update_size
 from falcon_lsp.learning.update import Emit, Updater, UpdateReport
+from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.memory.ledger import MAX_TRIES, Job, Ledger, LedgerUnavailable
 from falcon_lsp.model.adapters import AdapterRegistry
 from falcon_lsp.model.engine import EngineError
@@ -92,9 +90,8 @@ def work(
         journal.begin(ids)
         crew.tell(ids)
         try:
-            known = [ledger.episode(completion_id) for completion_id in ids]
-            history = ledger.episodes(limit=REMEMBERED, with_outcome=True)
-            report = updater.run([one for one in known if one is not None], hear, token, history)
+            episodes, history = gathered(ledger, ids)
+            report = updater.run(episodes, hear, token, history)
         except (Cancelled, KeyboardInterrupt):
             ledger.release(owner, ids)
             raise
@@ -106,6 +103,13 @@ def work(
         journal.clear()
         emit(_outcome(report))
         yield report
+
+
+def gathered(ledger: Ledger, ids: Sequence[str]) -> tuple[list[Episode], list[Episode]]:
+    """Return what an update is about, and what else there is to remember."""
+    known = [ledger.episode(completion_id) for completion_id in ids]
+    history = ledger.episodes(limit=REMEMBERED, with_outcome=True)
+    return [one for one in known if one is not None], history
 
 
 def _lease(ledger: Ledger, owner: str, most: int, begun: Sequence[str]) -> list[Job]:
@@ -134,17 +138,12 @@ def serve(store: Store, config: Config, emit: Emit, token: CancellationToken) ->
             registry.clean_temporaries()
             drop_adapters(store, ledger)  # of a trainer that was killed before it could
             if ledger.pending() >= batch:
-<<<<<<< /tmp/w/land.ours
-                updater = make_updater(store, config, registry, journal)
-                most = batch * BATCHES_PER_UPDATE
-                for _ in work(ledger, updater, batch, most, emit, token, journal):
-=======
                 finished = ledger.episodes(limit=REMEMBERED, with_outcome=True)
                 for left, now in step_back(registry, finished):
                     emit({"event": "rolled_back", "adapter_id": left, "to": now})
-                updater = make_updater(store, config, registry)
-                for _ in work(ledger, updater, batch, batch * BATCHES_PER_UPDATE, emit, token):
->>>>>>> /tmp/w/meta/server/falcon_lsp/learning/worker.py
+                updater = make_updater(store, config, registry, journal)
+                most = batch * BATCHES_PER_UPDATE
+                for _ in work(ledger, updater, batch, most, emit, token, journal):
                     drop_adapters(store, ledger)  # what was forgotten while it trained
                     token.check()
     except Busy:
