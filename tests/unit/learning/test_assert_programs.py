@@ -86,6 +86,9 @@ FORGERIES = {
     ),
     "leaves with success": "import atexit, os\natexit.register(os._exit, 0)",
     "breaks json": "import json\njson.dumps = lambda body: '{}'",
+    "replaces exec": "import builtins\nbuiltins.exec = lambda *_: None",
+    "replaces compile": "import builtins\nbuiltins.compile = lambda *_: 'pass'",
+    "replaces AssertionError": "import builtins\nbuiltins.AssertionError = KeyboardInterrupt",
     "closes all": "import os\nos.closerange(0, 64)",
     "hooks exceptions": "import sys\nsys.excepthook = lambda *_: None",
 }

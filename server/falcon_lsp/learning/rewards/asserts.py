@@ -3,8 +3,9 @@
 Only text is made here; to run it is the sandbox's part. The program reports one JSON object a line
 on the standard output that it was given, of which the code under test sees nothing: its own
 standard output leads nowhere. A line counts only with the secret, which the program reads from a
-file and removes before it runs any code that a model wrote. So neither printing, nor writing to any
-descriptor, nor leaving early, nor reading the program's own text forges a passed test.
+file and removes before it runs any code that a model wrote. So a passed test is forged neither by
+printing, writing to any descriptor or leaving early, nor by reading the program's own text or
+replacing built-ins.
 
 What it cannot hold off is code that looks for the secret in the frames of its own interpreter, or
 objects that claim to equal everything.
@@ -33,7 +34,7 @@ def main(candidate, tests):
     import json
     import os
 
-    encode, write = json.dumps, os.write
+    encode, write, run, build = json.dumps, os.write, exec, compile
     place = os.path.join(os.path.dirname(os.path.abspath(__file__)), "secret")
     with open(place) as file:
         secret = file.read()
@@ -57,7 +58,7 @@ def main(candidate, tests):
 
     names = {"__name__": "candidate"}
     try:
-        exec(compile(candidate, "<candidate>", "exec"), names)
+        run(build(candidate, "<candidate>", "exec"), names)
     except BaseException as error:
         for number, (_, counts) in enumerate(tests):
             if counts:
@@ -66,7 +67,7 @@ def main(candidate, tests):
     for number, (source, counts) in enumerate(tests):
         verdict, cause = "passed", None
         try:
-            exec(compile(source, "<test>", "exec"), names)
+            run(build(source, "<test>", "exec"), names)
         except AssertionError as error:
             verdict, cause = "failed", error
         except BaseException as error:
