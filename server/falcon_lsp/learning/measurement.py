@@ -11,7 +11,7 @@ import torch
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.learning.dataset import Encoding, Judgement, Scored, encode_text
 from falcon_lsp.learning.gate import Measurements
-from falcon_lsp.learning.objective import kl_divergence
+from falcon_lsp.learning.objectives.tokens import kl_divergence
 from falcon_lsp.learning.policy_model import PolicyModel, collate
 from falcon_lsp.learning.regression import Hole
 from falcon_lsp.learning.replays import Replay

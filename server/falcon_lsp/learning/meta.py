@@ -27,7 +27,7 @@ from falcon_lsp.learning.dataset import (
     judgements,
     split_by_time,
 )
-from falcon_lsp.learning.objective import token_logprobs
+from falcon_lsp.learning.objectives.tokens import token_logprobs
 from falcon_lsp.learning.policy_model import PolicyModel, collate
 from falcon_lsp.learning.trainer import TrainingRun
 from falcon_lsp.learning.walk import StepStats

@@ -18,7 +18,7 @@ from falcon_lsp.learning.rewards.asserts import TestProgram
 from falcon_lsp.learning.rollouts import Sampler
 from falcon_lsp.model import fim
 from falcon_lsp.model.tokenizer import CodeTokenizer
-from proof import arms, holes, judging
+from proof import arms, evaluating, holes, judging, training
 from proof.judging import Judge
 from proof.training import Learner, Recipe
 
@@ -45,6 +45,8 @@ def coin(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(judging, "in_sandbox", lambda: run)
     monkeypatch.setattr(judging, "parses", lambda source: True)
+    monkeypatch.setattr(training, "MAX_TOKENS", 6)
+    monkeypatch.setattr(evaluating, "MAX_TOKENS", 6)
 
 
 def _learner(base: Path, arm: arms.Arm, tokens: int) -> Learner:

@@ -7,7 +7,8 @@ import math
 import pytest
 import torch
 
-from falcon_lsp.learning.objective import advantages, kl_divergence, policy_loss, token_logprobs
+from falcon_lsp.learning.objectives.policy import advantages, policy_loss
+from falcon_lsp.learning.objectives.tokens import kl_divergence, token_logprobs
 
 FREE = {"clip": 0.2, "dual_clip": 3.0, "beta": 0.0, "normaliser": 1.0}
 

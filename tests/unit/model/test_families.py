@@ -23,7 +23,7 @@ from falcon_lsp.core.cancellation import CancellationToken, Cancelled
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Prompt, Snippet
 from falcon_lsp.learning.dataset import Encoding, Scored, TrainingExample, build_example
-from falcon_lsp.learning.objective import token_logprobs
+from falcon_lsp.learning.objectives.tokens import token_logprobs
 from falcon_lsp.learning.policy_model import LoraShape, PolicyModel, collate
 from falcon_lsp.model import fim
 from falcon_lsp.model.adapters import PROMOTED, AdapterManifest, AdapterRegistry
