@@ -21,8 +21,25 @@ const common = {
   logLevel: "info",
 };
 
+/** Scripts of webviews, bundled on their own and handed over as text. */
+const webviews = {
+  name: "webviews",
+  setup: (bundle) => {
+    bundle.onResolve({ filter: /^webview:/ }, ({ path: name }) => ({
+      path: path.join(here, "webview", `${name.slice("webview:".length)}.ts`),
+      namespace: "webview",
+    }));
+    bundle.onLoad({ filter: /.*/, namespace: "webview" }, async ({ path: file }) => {
+      const options = { bundle: true, minify: true, write: false, target: "es2022" };
+      const { outputFiles } = await build({ ...options, entryPoints: [file], format: "iife" });
+      return { contents: outputFiles[0].text, loader: "text", watchFiles: [file] };
+    });
+  },
+};
+
 const extension = {
   ...common,
+  plugins: [webviews],
   entryPoints: ["src/extension.ts"],
   outfile: "out/extension.js",
   external: ["vscode"],
@@ -45,7 +62,7 @@ const tests = {
   ...common,
   entryPoints: names.map((name) => `test/${name}`),
   outdir: "out/test",
-  plugins: [fakes],
+  plugins: [fakes, webviews],
   sourcemap: "inline",
   logLevel: "warning",
 };

@@ -9,14 +9,18 @@ import { OFFERING, registerKeys, watchAnswers } from "./inline";
 import { startClient } from "./languageclient";
 import { closeLog, describe, log } from "./logger";
 import { Menu, SHOW_MENU } from "./menu";
+import { registerNever } from "./never";
+import { LearningReport } from "./report";
+import type { Status } from "./protocol";
 import { Settings, type Manifest } from "./settings";
-import { Setup } from "./setup";
+import { Setup, WELCOME } from "./setup";
 import { StatusBar } from "./status";
 import {
   onDocumentChanged,
   onDocumentClosed,
   onTrusted,
   registerCommand,
+  registerEmptyView,
   setContext,
   showError,
 } from "./vscodeapi";
@@ -29,6 +33,10 @@ export function activate(context: ExtensionContext): void {
   const status = new StatusBar(SHOW_MENU);
   const setup: Setup = new Setup(settings, folders, () => server.restart());
 
+  const show = (now: Status): void => {
+    status.show(now);
+    void setup.troubled(now);
+  };
   const server: Supervisor = new Supervisor(
     async (careful, died) => {
       settings.careful = careful;
@@ -38,11 +46,11 @@ export function activate(context: ExtensionContext): void {
         settings,
         provide: watchAnswers(feedback),
         accepted: (completionId) => feedback.accepted(completionId),
-        statusChanged: (now) => status.show(now),
+        statusChanged: show,
         died,
       });
     },
-    listener(status, setup, () => {
+    listener(status, setup, show, () => {
       diagnostics.sendAll();
       cursor.tellAgain();
     }),
@@ -52,16 +60,20 @@ export function activate(context: ExtensionContext): void {
   const languages = (): readonly string[] => settings.languages();
   const diagnostics: DiagnosticsForwarder = new DiagnosticsForwarder(server, languages);
   const cursor: CursorReporter = new CursorReporter(server, languages);
+  const report = new LearningReport(server);
   const pushSettings = (): void =>
     server.notify("workspace/didChangeConfiguration", { settings: settings.tree() });
 
   context.subscriptions.push(
     status,
-    ...new Menu(server, status).register(),
+    ...new Menu(server, status, () => report.open()).register(),
+    ...report.register(),
     ...registerKeys(feedback),
+    ...registerNever(feedback, server, languages()),
     ...diagnostics.register(),
     ...cursor.register(),
     registerCommand("falcon.install", () => setup.install()),
+    registerEmptyView(WELCOME),
     onDocumentChanged((event) => feedback.changed(event)),
     onDocumentClosed((document) => feedback.closed(document.uri.toString())),
     settings.onChanged((restart) => (restart ? void server.restart() : pushSettings())),
@@ -71,7 +83,12 @@ export function activate(context: ExtensionContext): void {
 }
 
 /** What the user sees of the server's life. */
-function listener(status: StatusBar, setup: Setup, started: () => void): Listener {
+function listener(
+  status: StatusBar,
+  setup: Setup,
+  show: (now: Status) => void,
+  started: () => void,
+): Listener {
   return {
     starting: () => {
       setContext(OFFERING, false);
@@ -80,9 +97,8 @@ function listener(status: StatusBar, setup: Setup, started: () => void): Listene
     started: (server) => {
       log().info("The server is running.");
       started();
-      server.request("falcon/status", {}).then(
-        (now) => status.show(now),
-        (error: unknown) => log().warn(describe(error)),
+      server.request("falcon/status", {}).then(show, (error: unknown) =>
+        log().warn(describe(error)),
       );
     },
     unavailable: (reason) => {

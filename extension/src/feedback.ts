@@ -32,6 +32,8 @@ interface Offer {
   kept: number;
   /** Where the caret stands after the last piece that was taken. */
   caret?: number;
+  /** The user has asked for it among several: the editor goes on showing it. */
+  chosen?: boolean;
 }
 
 /** A suggestion that was taken, and where its text stands. */
@@ -46,6 +48,8 @@ interface Taken {
 export class FeedbackTracker {
   private readonly offers = new Map<string, Offer[]>();
   private readonly taken = new Map<string, Taken>();
+  /** The last suggestion of each document, whatever became of it. */
+  private readonly latest = new Map<string, string>();
 
   constructor(
     private readonly server: Server,
@@ -65,8 +69,36 @@ export class FeedbackTracker {
     // it, unless the new answer is the same text: then it counts as that of the new answer.
     const caret = document.offsetAt(position);
     const shown = before.slice(0, 1).filter((offer) => offer.caret === caret);
-    const others = now.filter(({ completionId }) => completionId !== shown[0]?.completionId);
-    this.offers.set(uri, [...shown, ...others]);
+    const chosen = now.filter(({ chosen }) => chosen);
+    const first = [...shown, ...chosen];
+    const ids = first.map(({ completionId }) => completionId);
+    this.keep(uri, [...first, ...now.filter(({ completionId }) => !ids.includes(completionId))]);
+  }
+
+  /**
+   * The editor went to the next of several suggestions (`step` 1) or to the one before (-1).
+   *
+   * `from` is what it showed; asked for another, it may just have got a longer list.
+   */
+  moved(uri: string, from: string | undefined, step: 1 | -1): void {
+    const offers = this.offers.get(uri) ?? [];
+    const count = offers.length;
+    if (count > 0) {
+      const at = Math.max(0, offers.findIndex(({ completionId }) => completionId === from));
+      const to = (at + step + count) % count;
+      offers.forEach((offer, n) => (offer.chosen = n === to));
+      this.keep(uri, [...offers.slice(to), ...offers.slice(0, to)]);
+    }
+  }
+
+  /** The suggestion that the editor shows in a document, as far as is known. */
+  shown(uri: string): string | undefined {
+    return this.offers.get(uri)?.[0]?.completionId;
+  }
+
+  /** The last suggestion of a document, shown or not any more. */
+  last(uri: string): string | undefined {
+    return this.latest.get(uri);
   }
 
   /** A suggestion was taken whole; its command has told the server. */
@@ -87,17 +119,20 @@ export class FeedbackTracker {
     if (offer !== undefined && piece !== "") {
       offer.kept += characters(piece);
       offer.caret = caret;
-      this.report(offer, "partial", offer.kept);
+      void this.report(offer, "partial", offer.kept);
     }
   }
 
-  /** The visible suggestion was dismissed; one of which a part was taken is no rejected one. */
-  dismissed(uri: string): void {
-    // Of several, the editor shows the first until the user asks for another, which it does not tell.
+  /**
+   * The visible suggestion was dismissed; one of which a part was taken is no rejected one.
+   *
+   * Resolves when the server has taken note.
+   */
+  async dismissed(uri: string): Promise<void> {
     const [offer] = this.offers.get(uri) ?? [];
     this.offers.delete(uri);
     if (offer !== undefined && offer.caret === undefined) {
-      this.report(offer, "rejected", offer.kept);
+      await this.report(offer, "rejected", offer.kept);
     }
   }
 
@@ -118,7 +153,7 @@ export class FeedbackTracker {
           const standing = document
             .getText()
             .slice(taken.start, Math.max(taken.start, rangeOffset));
-          this.report(taken, "undone", characters(standing));
+          void this.report(taken, "undone", characters(standing));
         }
         return;
       }
@@ -128,6 +163,15 @@ export class FeedbackTracker {
   closed(uri: string): void {
     this.offers.delete(uri);
     this.taken.delete(uri);
+    this.latest.delete(uri);
+  }
+
+  private keep(uri: string, offers: Offer[]): void {
+    this.offers.set(uri, offers);
+    const [shown] = offers;
+    if (shown !== undefined) {
+      this.latest.set(uri, shown.completionId);
+    }
   }
 
   private offer(
@@ -140,21 +184,25 @@ export class FeedbackTracker {
     if (command?.command !== ACCEPTED || typeof completionId !== "string") {
       return undefined;
     }
-    const plain = typeof insertText === "string" ? insertText : insertText.value;
+    const whole = typeof insertText === "string" ? insertText : insertText.value;
+    // Beside the suggest widget, a suggestion begins with what is typed of the widget's entry.
+    const start = document.offsetAt(position);
+    const plain = whole.slice(start - document.offsetAt(range?.start ?? position));
     // Typed into, a suggestion is offered again under its id, shorter by what was typed.
     const earlier = before.find((one) => one.completionId === completionId);
     const length = earlier?.length ?? characters(plain);
     return {
       completionId,
       text: document.eol === CRLF ? plain.replace(/\r?\n/g, "\r\n") : plain,
-      start: document.offsetAt(range?.start ?? position),
+      start,
       offeredAt: earlier?.offeredAt ?? this.now(),
       length,
       kept: Math.max(0, length - characters(plain)),
+      chosen: earlier?.chosen ?? false,
     };
   }
 
-  private report(of: Offer | Taken, outcome: Outcome, charsKept: number): void {
+  private async report(of: Offer | Taken, outcome: Outcome, charsKept: number): Promise<void> {
     const message: Feedback = {
       eventId: `evt-${randomUUID()}`,
       completionId: of.completionId,
@@ -162,10 +210,12 @@ export class FeedbackTracker {
       charsKept,
       elapsedMs: this.now() - of.offeredAt,
     };
-    this.server.request("falcon/feedback", message).then(
-      ({ recorded }) => log().debug(`${outcome} ${of.completionId}: recorded=${recorded}`),
-      (error: unknown) => log().warn(`${outcome} ${of.completionId}: ${describe(error)}`),
-    );
+    try {
+      const { recorded } = await this.server.request("falcon/feedback", message);
+      log().debug(`${outcome} ${of.completionId}: recorded=${recorded}`);
+    } catch (error) {
+      log().warn(`${outcome} ${of.completionId}: ${describe(error)}`);
+    }
   }
 }
 

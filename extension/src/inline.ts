@@ -43,7 +43,8 @@ export function watchAnswers(feedback: FeedbackTracker) {
     token: CancellationToken,
     next: Next,
   ): Promise<Answer | null | undefined> => {
-    const answer = await next(document, position, context, token);
+    // What is typed now replaces the selection: a suggestion behind it would mislead.
+    const answer = isSelecting() ? [] : await next(document, position, context, token);
     if (!token.isCancellationRequested) {
       const items = Array.isArray(answer) ? answer : (answer?.items ?? []);
       feedback.offered(document, position, items);
@@ -63,14 +64,36 @@ export function registerKeys(feedback: FeedbackTracker): Dispose[] {
     registerCommand("falcon.acceptLine", () =>
       takePiece(feedback, "editor.action.inlineSuggest.acceptNextLine"),
     ),
+    registerCommand("falcon.nextSuggestion", () =>
+      move(feedback, "editor.action.inlineSuggest.showNext", 1),
+    ),
+    registerCommand("falcon.previousSuggestion", () =>
+      move(feedback, "editor.action.inlineSuggest.showPrevious", -1),
+    ),
+    registerCommand("falcon.suggest", () => executeCommand("editor.action.inlineSuggest.trigger")),
   ];
 }
 
-async function dismiss(feedback: FeedbackTracker): Promise<void> {
+function isSelecting(): boolean {
+  return activeEditor()?.selections.some((selection) => !selection.isEmpty) ?? false;
+}
+
+/** Hide the suggestion; resolves when the server knows that it was not wanted. */
+export async function dismiss(feedback: FeedbackTracker): Promise<void> {
   const uri = activeEditor()?.document.uri.toString();
   await executeCommand("editor.action.inlineSuggest.hide");
   if (uri !== undefined) {
-    feedback.dismissed(uri);
+    await feedback.dismissed(uri);
+  }
+}
+
+/** Let the editor show another of several suggestions, which it may first have to ask for. */
+async function move(feedback: FeedbackTracker, command: string, step: 1 | -1): Promise<void> {
+  const uri = activeEditor()?.document.uri.toString();
+  const from = uri === undefined ? undefined : feedback.shown(uri);
+  await executeCommand(command);
+  if (uri !== undefined) {
+    feedback.moved(uri, from, step);
   }
 }
 

@@ -1,10 +1,19 @@
 /** The commands that a person runs, and the menu behind the status bar that lists them. */
 
-import { describe, log } from "./logger";
-import type { Reason, Requests } from "./protocol";
+import { chooseAggressiveness, chooseModel, listReasons, listRejections } from "./choices";
 import type { Supervisor } from "./client";
-import { newestFirst, type StatusBar } from "./status";
-import { activeEditor, confirm, pick, registerCommand, showError, showInfo, type Dispose } from "./vscodeapi";
+import { describe, log } from "./logger";
+import type { Requests } from "./protocol";
+import type { StatusBar } from "./status";
+import {
+  activeEditor,
+  confirm,
+  pick,
+  registerCommand,
+  showError,
+  showInfo,
+  type Dispose,
+} from "./vscodeapi";
 
 /** The command of the status bar item. */
 export const SHOW_MENU = "falcon.showMenu";
@@ -12,20 +21,30 @@ export const SHOW_MENU = "falcon.showMenu";
 /** How long one snooze lasts. */
 export const SNOOZE_MINUTES = 30;
 
+interface Entry {
+  readonly label: string;
+  readonly run: () => unknown;
+}
+
 /** Commands on a running server and its status. */
 export class Menu {
   constructor(
     private readonly server: Pick<Supervisor, "request" | "restart">,
     private readonly status: StatusBar,
+    private readonly showReport: () => unknown,
   ) {}
 
   register(): Dispose[] {
+    const declined = (): Promise<void> => this.attempt(() => listRejections(this.server));
     return [
-      registerCommand(SHOW_MENU, () => this.open()),
+      registerCommand(SHOW_MENU, () => this.open(declined)),
       registerCommand("falcon.togglePause", () => this.togglePause()),
       registerCommand("falcon.snooze", () => this.toggleSnooze()),
+      registerCommand("falcon.chooseAggressiveness", () => this.attempt(chooseAggressiveness)),
+      registerCommand("falcon.switchModel", () => this.attempt(chooseModel)),
       registerCommand("falcon.trainNow", () => this.ask("falcon/trainNow")),
       registerCommand("falcon.rollback", () => this.ask("falcon/rollback")),
+      registerCommand("falcon.showRejections", declined),
       registerCommand("falcon.whyNoSuggestion", () => this.explain()),
       registerCommand("falcon.forgetFile", () => this.forgetFile()),
       registerCommand("falcon.showLog", () => log().show()),
@@ -33,26 +52,37 @@ export class Menu {
     ];
   }
 
-  private async open(): Promise<void> {
-    const paused = this.status.status.state === "paused";
-    const entries: { label: string; run: () => unknown }[] = [
-      paused
-        ? { label: "$(play) Resume", run: () => this.togglePause() }
-        : { label: "$(debug-pause) Pause", run: () => this.togglePause() },
-      this.status.status.state === "snoozed"
-        ? { label: "$(bell) End the snooze", run: () => this.toggleSnooze() }
-        : {
-            label: `$(bell-slash) Snooze for ${SNOOZE_MINUTES} minutes`,
-            run: () => this.toggleSnooze(),
-          },
+  private async open(declined: () => Promise<void>): Promise<void> {
+    const entries: Entry[] = [
+      ...this.quieter(),
+      { label: "$(question) Why was there no suggestion?", run: () => this.explain() },
+      { label: "$(graph) What was learned", run: this.showReport },
+      { label: "$(discard) What was declined", run: declined },
       { label: "$(mortar-board) Train now", run: () => this.ask("falcon/trainNow") },
       { label: "$(history) Roll back the adapter", run: () => this.ask("falcon/rollback") },
-      { label: "$(question) Why was there no suggestion?", run: () => this.explain() },
+      { label: "$(server) Switch the model", run: () => this.attempt(chooseModel) },
       { label: "$(output) Open the log", run: () => log().show() },
       { label: "$(refresh) Restart the server", run: () => this.server.restart() },
     ];
     const chosen = await pick(entries, "falcon-lsp");
     await chosen?.run();
+  }
+
+  /** The entries that make it say less, or more again. */
+  private quieter(): Entry[] {
+    const { state } = this.status.status;
+    const snooze = `$(bell-slash) Snooze for ${SNOOZE_MINUTES} minutes`;
+    return [
+      {
+        label: state === "paused" ? "$(play) Resume" : "$(debug-pause) Pause",
+        run: () => this.togglePause(),
+      },
+      {
+        label: state === "snoozed" ? "$(bell) End the snooze" : snooze,
+        run: () => this.toggleSnooze(),
+      },
+      { label: "$(settings) How readily to suggest", run: () => this.attempt(chooseAggressiveness) },
+    ];
   }
 
   private async togglePause(): Promise<void> {
@@ -100,12 +130,7 @@ export class Menu {
 
   private async explain(): Promise<void> {
     await this.attempt(() => this.refresh());
-    const reasons = newestFirst(this.status.status.reasons ?? []);
-    if (reasons.length === 0) {
-      await showInfo(this.status.status.message || "No request has gone without a suggestion yet.");
-      return;
-    }
-    await pick(reasons.map(explained), "Why there was no suggestion, newest first");
+    await listReasons(this.status.status);
   }
 
   private async refresh(): Promise<void> {
@@ -119,19 +144,4 @@ export class Menu {
       await showError(describe(error));
     }
   }
-}
-
-/** A reason as an entry of a list: what it was, when and how often, and what to do about it. */
-function explained({ time, reason, detail, language, times = 1, advice }: Reason): {
-  label: string;
-  description: string;
-  detail: string;
-} {
-  const when = new Date(time * 1000).toLocaleTimeString();
-  const often = times > 1 ? `${times} times` : "";
-  return {
-    label: reason,
-    description: [detail, language, often, when].filter(Boolean).join(" · "),
-    detail: advice ?? "",
-  };
 }

@@ -55,6 +55,14 @@ export interface Reason {
   readonly advice?: string;
 }
 
+/** Suggestions of the last seven days; `acceptance` is the share that was taken, 0 to 1. */
+export interface Week {
+  readonly shown?: number;
+  readonly taken?: number;
+  readonly acceptance?: number | null;
+  readonly keptChars?: number;
+}
+
 /** How things stand; all that is not known is absent or null. */
 export interface Status {
   readonly state: State;
@@ -67,9 +75,33 @@ export interface Status {
   readonly snoozedUntil?: number | null;
   /** Share of suggestions that were taken lately, 0 to 1. */
   readonly acceptance?: number | null;
+  /** What became of the suggestions of the last seven days. */
+  readonly week?: Week | null;
   readonly reasons?: readonly Reason[];
   readonly memory?: Readonly<Record<string, unknown>>;
   readonly training?: Readonly<Record<string, unknown>>;
+}
+
+/** A text that was declined and is not offered again; times in seconds since the epoch. */
+export interface Rejection {
+  readonly id: string;
+  readonly path: string;
+  readonly text: string;
+  readonly time: number;
+  readonly until: number;
+  readonly blocks: boolean;
+  readonly never: boolean;
+}
+
+/** What is to be forgotten: one episode, one document, or one file as the report names it. */
+export type Forgotten =
+  | { readonly completionId: string }
+  | { readonly uri: string }
+  | { readonly workspace: string; readonly path: string };
+
+/** One sentence for the user. */
+interface Told {
+  readonly message?: string;
 }
 
 /** Requests to the server: parameters and answers by method. */
@@ -78,9 +110,24 @@ export interface Requests {
   "falcon/status": { params: object; result: Status };
   "falcon/pause": { params: { paused: boolean }; result: unknown };
   "falcon/snooze": { params: { minutes: number }; result: unknown };
-  "falcon/trainNow": { params: object; result: { message?: string } | null };
-  "falcon/forget": { params: { uri: string }; result: { message?: string } | null };
-  "falcon/rollback": { params: object; result: { message?: string } | null };
+  "falcon/trainNow": { params: object; result: Told | null };
+  "falcon/forget": { params: Forgotten; result: Told | null };
+  /** To the version before the one in use, or to `id`. */
+  "falcon/rollback": { params: { id?: string }; result: Told | null };
+  "falcon/rejections": { params: object; result: { rejections: readonly Rejection[] } };
+  "falcon/forgive": { params: { id: string }; result: Told | null };
+  /** Never offer a recorded suggestion again. */
+  "falcon/never": { params: { id: string }; result: Told | null };
+  /** The learning report: content and style, or a `whole` page. */
+  "falcon/report": {
+    params: { search?: string; whole?: boolean };
+    result: { html: string; style: string };
+  };
+  /** The next events behind `after`, one JSON text each; `next` is null after the last. */
+  "falcon/export": {
+    params: { after: number };
+    result: { lines: readonly string[]; next: number | null };
+  };
 }
 
 /** A place in a document, counted as LSP does. */

@@ -29,9 +29,7 @@ export function present(status: Status): Presentation {
     status.message ?? "",
     snooze(status),
     latency(status),
-    typeof status.acceptance === "number"
-      ? `Taken lately: ${Math.round(status.acceptance * 100)} % of suggestions`
-      : "",
+    taken(status),
     model(status),
     lastReason(status),
   ];
@@ -54,6 +52,18 @@ function latency({ p50Ms, p95Ms }: Status): string {
   }
   const slow = typeof p95Ms === "number" ? `, 95 % within ${Math.round(p95Ms)} ms` : "";
   return `Answers: median ${Math.round(p50Ms)} ms${slow}`;
+}
+
+function taken({ week, acceptance }: Status): string {
+  const share = week?.acceptance;
+  if (typeof share === "number") {
+    return `This week: ${percent(share)} of ${week?.shown ?? 0} suggestions taken`;
+  }
+  return typeof acceptance === "number" ? `Taken lately: ${percent(acceptance)} of suggestions` : "";
+}
+
+function percent(share: number): string {
+  return `${Math.round(share * 100)} %`;
 }
 
 function model({ model, adapter }: Status): string {
@@ -92,6 +102,7 @@ export class StatusBar {
     const { text, tooltip, warning } = present(status);
     this.item.text = text;
     this.item.tooltip = tooltip;
+    this.item.accessibilityInformation = { label: tooltip.split("\n")[0] ?? "" };
     this.item.backgroundColor = warning ? warningBackground() : undefined;
     this.item.show();
   }

@@ -5,6 +5,7 @@
  * another one in its place.
  */
 
+import { homedir } from "node:os";
 import * as vscode from "vscode";
 
 export type Dispose = vscode.Disposable;
@@ -24,6 +25,13 @@ export function setting(key: string, folder?: string): Setting {
     effective: configuration.get(key),
     user: layers?.globalValue ?? layers?.defaultValue,
   };
+}
+
+/** Change a setting of the user's own, as the settings editor would. */
+export async function changeSetting(key: string, value: unknown): Promise<void> {
+  await vscode.workspace
+    .getConfiguration()
+    .update(key, value, vscode.ConfigurationTarget.Global);
 }
 
 export function onSettingsChanged(listener: (affects: (key: string) => boolean) => void): Dispose {
@@ -49,6 +57,14 @@ export function workspaceFolders(): string[] {
 
 export function registerCommand(name: string, run: () => unknown): Dispose {
   return vscode.commands.registerCommand(name, run);
+}
+
+/** A view that has no entries: the editor shows the words that the manifest has for it. */
+export function registerEmptyView(id: string): Dispose {
+  return vscode.window.registerTreeDataProvider(id, {
+    getChildren: () => [],
+    getTreeItem: (item: vscode.TreeItem) => item,
+  });
 }
 
 export async function executeCommand(name: string, ...rest: unknown[]): Promise<void> {
@@ -84,6 +100,29 @@ export async function pick<T extends vscode.QuickPickItem>(
   return vscode.window.showQuickPick(items, { title });
 }
 
+/** Ask for a line of text; undefined when the user changed their mind. */
+export async function ask(title: string, value: string): Promise<string | undefined> {
+  return vscode.window.showInputBox({ title, value });
+}
+
+/** Ask where to save a file; undefined when the user changed their mind. */
+export async function askWhereToSave(
+  name: string,
+  kind: string,
+  extension: string,
+): Promise<string | undefined> {
+  const folder = vscode.workspace.workspaceFolders?.[0]?.uri ?? vscode.Uri.file(homedir());
+  const defaultUri = vscode.Uri.joinPath(folder, name);
+  const filters = { [kind]: [extension] };
+  return (await vscode.window.showSaveDialog({ defaultUri, filters }))?.fsPath;
+}
+
+/** Ask for a folder; undefined when the user changed their mind. */
+export async function askForFolder(title: string): Promise<string | undefined> {
+  const options = { title, canSelectFiles: false, canSelectFolders: true };
+  return (await vscode.window.showOpenDialog(options))?.[0]?.fsPath;
+}
+
 /** Run `task` under a progress notification that can be cancelled. */
 export async function withProgress<T>(
   title: string,
@@ -95,6 +134,57 @@ export async function withProgress<T>(
     token.onCancellationRequested(() => controller.abort());
     return task((message) => progress.report({ message }), controller.signal);
   });
+}
+
+/** A page of our own in an editor tab. */
+export interface Panel {
+  /** Replace the whole page. */
+  show(html: string): void;
+  /** Send a message to the page's script. */
+  post(message: unknown): void;
+  reveal(): void;
+  onMessage(listener: (message: unknown) => unknown): void;
+  onClosed(listener: () => void): void;
+  dispose(): void;
+}
+
+/** Open a page that may run scripts and load nothing. */
+export function createPanel(id: string, title: string): Panel {
+  const options = { enableScripts: true, localResourceRoots: [] };
+  const panel = vscode.window.createWebviewPanel(id, title, vscode.ViewColumn.Active, options);
+  return {
+    show: (html) => (panel.webview.html = html),
+    post: (message) => void panel.webview.postMessage(message),
+    reveal: () => panel.reveal(),
+    onMessage: (listener) => void panel.webview.onDidReceiveMessage(listener),
+    onClosed: (listener) => void panel.onDidDispose(listener),
+    dispose: () => void panel.dispose(),
+  };
+}
+
+/** An entry of the menu of code actions. */
+export interface Action {
+  readonly title: string;
+  readonly command: string;
+}
+
+/** Offer actions where the user asks for them; never as a light bulb. */
+export function registerActions(
+  languages: readonly string[],
+  actions: (document: vscode.TextDocument) => readonly Action[],
+): Dispose {
+  const kind = vscode.CodeActionKind.Empty.append("falcon");
+  const selector = languages.map((language) => ({ language }));
+  const make = ({ title, command }: Action): vscode.CodeAction =>
+    Object.assign(new vscode.CodeAction(title, kind), { command: { title, command } });
+  return vscode.languages.registerCodeActionsProvider(
+    selector,
+    {
+      provideCodeActions: (document, _, { triggerKind }) =>
+        triggerKind === vscode.CodeActionTriggerKind.Invoke ? actions(document).map(make) : [],
+    },
+    { providedCodeActionKinds: [kind] },
+  );
 }
 
 export function createStatusBarItem(id: string, name: string): vscode.StatusBarItem {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { beforeEach, test } from "node:test";
-import type { CancellationToken, InlineCompletionContext, TextEditor } from "vscode";
+import type { CancellationToken, InlineCompletionContext, Range, TextEditor } from "vscode";
 import { FeedbackTracker } from "../src/feedback";
 import { OFFERING, registerKeys, watchAnswers } from "../src/inline";
 import type { Feedback } from "../src/protocol";
@@ -18,7 +18,7 @@ beforeEach(() => {
   time = 1000;
   feedback = new FeedbackTracker(server, () => time);
   file = new FakeDocument("total = \n");
-  editor.active = { document: file, selection: { active: at(0, 8) } } as unknown as TextEditor;
+  editor.active = { document: file, selection: { active: at(0, 8) }, selections: [] } as unknown as TextEditor;
   editor.executed.length = 0;
   editor.builtin.clear();
   registerKeys(feedback);
@@ -42,7 +42,7 @@ const takeWord = (offset: number, piece: string): Promise<void> =>
   press("falcon.acceptWord", "acceptNextWord", () => {
     file.edit(offset, 0, piece);
     const active = at(0, offset + piece.length);
-    editor.active = { document: file, selection: { active } } as unknown as TextEditor;
+    editor.active = { document: file, selection: { active }, selections: [] } as unknown as TextEditor;
   });
 
 test("Escape hides the suggestion and reports it as rejected, with the time it stood", async () => {
@@ -254,3 +254,88 @@ for (const [name, isCancellationRequested, texts, offering] of answers) {
     assert.equal(reports().length, offering ? 1 : 0);
   });
 }
+
+/** Let the editor go to another suggestion, which may come with a new answer. */
+const go = (key: "next" | "previous", answer: string[] = []): Promise<void> =>
+  press(`falcon.${key}Suggestion`, key === "next" ? "showNext" : "showPrevious", () => {
+    if (answer.length > 0) {
+      offerAll(answer);
+    }
+  });
+
+function offerAll(ids: string[]): void {
+  const items = ids.map((id) => suggestion(id, `text of ${id}`));
+  feedback.offered(file.document, at(0, 8), items);
+}
+
+const moves: [name: string, keys: ("next" | "previous")[], rejected: string][] = [
+  ["none", [], "cmp-1"],
+  ["the next", ["next"], "cmp-2"],
+  ["the next but one", ["next", "next"], "cmp-3"],
+  ["around the end", ["next", "next", "next"], "cmp-1"],
+  ["around the beginning", ["previous"], "cmp-3"],
+  ["there and back", ["next", "previous"], "cmp-1"],
+];
+
+for (const [name, keys, rejected] of moves) {
+  test(`Escape rejects the suggestion that is shown, having gone to ${name}`, async () => {
+    offerAll(["cmp-1", "cmp-2", "cmp-3"]);
+    for (const key of keys) {
+      await go(key);
+    }
+    await press("falcon.dismiss", "hide", () => undefined);
+    assert.deepEqual(
+      reports().map(({ completionId }) => completionId),
+      [rejected],
+    );
+  });
+}
+
+test("asked for another, the editor may first get a longer list", async () => {
+  offerAll(["cmp-1"]);
+  await go("next", ["cmp-2", "cmp-1", "cmp-3"]);
+  assert.equal(feedback.shown(file.uri.toString()), "cmp-3");
+});
+
+test("the one that was asked for stays when it is offered again, shorter", async () => {
+  offerAll(["cmp-1", "cmp-2"]);
+  await go("next");
+  offerAll(["cmp-1", "cmp-2"]);
+  assert.equal(feedback.shown(file.uri.toString()), "cmp-2");
+  offerAll(["cmp-1", "cmp-3"]);
+  assert.equal(feedback.shown(file.uri.toString()), "cmp-1");
+});
+
+test("without a suggestion there is none to go to", async () => {
+  await go("next");
+  assert.equal(feedback.shown(file.uri.toString()), undefined);
+});
+
+test("inside a selection nothing is asked for, and our keys are off", async () => {
+  const selections = [{ isEmpty: true }, { isEmpty: false }];
+  editor.active = { document: file, selections } as unknown as TextEditor;
+  editor.contexts.set(OFFERING, true);
+  let asked = 0;
+  const next = () => Promise.resolve({ items: [suggestion("cmp-1", "x")], asked: asked++ });
+  const token = { isCancellationRequested: false } as CancellationToken;
+  const context = {} as InlineCompletionContext;
+  const answer = await watchAnswers(feedback)(file.document, at(0, 8), context, token, next);
+  assert.deepEqual([answer, asked, editor.contexts.get(OFFERING)], [[], 0, false]);
+});
+
+test("beside the suggest widget, what is typed of its entry is no part of the suggestion", () => {
+  file = new FakeDocument("total = su\n");
+  const start = at(0, 8);
+  const item = { ...suggestion("cmp-1", "sum(items)"), range: { start, end: at(0, 10) } as Range };
+  feedback.offered(file.document, at(0, 10), [item]);
+  feedback.changed(file.edit(10, 0, "m(items)"));
+  feedback.accepted("cmp-1");
+  feedback.changed(file.edit(10, 8, "", 1));
+  const told = reports().map(({ outcome, charsKept }) => [outcome, charsKept]);
+  assert.deepEqual(told, [["undone", 0]]);
+});
+
+test("one can ask for a suggestion", async () => {
+  await editor.commands.get("falcon.suggest")?.();
+  assert.deepEqual(editor.executed, ["editor.action.inlineSuggest.trigger"]);
+});

@@ -8,17 +8,21 @@ import { editor } from "./fakes/vscodeapi";
 let server: FakeServer;
 let status: StatusBar;
 let restarts: number;
+let reports: number;
 
 beforeEach(() => {
   server = new FakeServer();
   status = new StatusBar("falcon.showMenu");
   status.show({ state: "ready" });
   restarts = 0;
+  reports = 0;
+  editor.answers.length = 0;
+  editor.user.clear();
   editor.messages.length = 0;
   editor.presses.length = 0;
   editor.log.length = 0;
   const restart = () => Promise.resolve(void restarts++);
-  new Menu({ request: server.request.bind(server), restart }, status).register();
+  new Menu({ request: server.request.bind(server), restart }, status, () => reports++).register();
 });
 
 const choose = async (label: string): Promise<void> => {
@@ -98,7 +102,7 @@ test("the log opens and the server restarts", async () => {
 test("a request that fails is told in its own words", async () => {
   server.request = () => Promise.reject(new Error("The server is not running."));
   const restart = () => Promise.resolve();
-  new Menu({ request: server.request.bind(server), restart }, status).register();
+  new Menu({ request: server.request.bind(server), restart }, status, () => reports++).register();
   await editor.commands.get("falcon.trainNow")?.();
   assert.deepEqual(editor.messages, ["The server is not running."]);
 });
@@ -115,4 +119,59 @@ test("a file is forgotten when that is confirmed, and not otherwise", async () =
   assert.deepEqual(server.received("falcon/forget"), [{ uri: "file:///code/a.py" }]);
   assert.equal(editor.messages.at(-1), "Forgotten: 3 suggestions.");
   editor.active = undefined;
+});
+
+test("the report opens from the menu", async () => {
+  await choose("$(graph) What was learned");
+  assert.equal(reports, 1);
+});
+
+test("how readily to suggest is a setting of the user's own", async () => {
+  editor.user.set("falcon.completion.aggressiveness", "balanced");
+  editor.presses.push("$(settings) How readily to suggest", "Quiet");
+  await editor.commands.get("falcon.showMenu")?.();
+  assert.equal(editor.picked[1]?.label, "$(check) Balanced");
+  assert.equal(editor.user.get("falcon.completion.aggressiveness"), "quiet");
+});
+
+const models: [name: string, press: string, answer: string | undefined, model: unknown][] = [
+  ["a known model", "Qwen2.5-Coder 0.5B", undefined, "Qwen/Qwen2.5-Coder-0.5B"],
+  ["an id", "$(cloud-download) Another from Hugging Face …", " a/b ", "a/b"],
+  ["a folder", "$(folder) A folder …", "/models/mine", "/models/mine"],
+  ["nothing, asked for a folder", "$(folder) A folder …", undefined, "default"],
+  ["nothing", "", undefined, "default"],
+];
+
+for (const [name, press, answer, model] of models) {
+  test(`the model can be switched: ${name}`, async () => {
+    editor.user.set("falcon.model", "default");
+    editor.presses.push(press);
+    editor.answers.push(answer);
+    await editor.commands.get("falcon.switchModel")?.();
+    assert.equal(editor.picked[0]?.label, "$(check) Built in");
+    assert.equal(editor.user.get("falcon.model"), model);
+  });
+}
+
+test("what was declined is listed, and what is chosen may be offered again", async () => {
+  const until = Date.UTC(2026, 5, 1, 12) / 1000;
+  const common = { path: "a.py", time: 1, until, blocks: true };
+  server.rejections = [
+    { ...common, id: "cmp-1", text: "\nreturn 1\n", never: false },
+    { ...common, id: "cmp-2", text: "return 2", never: true },
+  ];
+  server.message = "It may be offered again.";
+  editor.presses.push("return 2");
+  await editor.commands.get("falcon.showRejections")?.();
+  const [first, second] = editor.picked;
+  assert.deepEqual([first?.label, first?.description], ["return 1", "a.py"]);
+  assert.match(first?.detail ?? "", /^kept away until .*2026/);
+  assert.equal(second?.detail, "kept away for good");
+  assert.deepEqual(server.received("falcon/forgive"), [{ id: "cmp-2" }]);
+  assert.equal(editor.messages.at(-1), "It may be offered again.");
+});
+
+test("without anything declined there is nothing to choose", async () => {
+  await editor.commands.get("falcon.showRejections")?.();
+  assert.deepEqual(editor.messages, ["Nothing was declined."]);
 });

@@ -35,12 +35,12 @@ describe("machine options", () => {
     });
   }
 
-  test("are those that choose what is run and where things are stored", () => {
-    const wanted = ["cacheDir", "dataDir", "engine", "interpreter", "memoryServer", "model"];
-    assert.deepEqual(
-      [...machine].sort(),
-      wanted.map((name) => `falcon.${name}`),
-    );
+  test("are those that choose what is run, and where things are stored or sent", () => {
+    const stored = ["falcon.cacheDir", "falcon.dataDir"];
+    const run = ["falcon.engine", "falcon.interpreter", "falcon.model"];
+    const sandbox = ["falcon.sandbox.execute", "falcon.sandbox.interpreter"];
+    const told = ["falcon.judgeModel", "falcon.judgeServer", "falcon.memoryServer"];
+    assert.deepEqual([...machine].sort(), [...stored, ...run, ...sandbox, ...told].sort());
   });
 });
 

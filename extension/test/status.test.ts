@@ -45,6 +45,17 @@ test("the tooltip has the numbers, the model, and the newest reason", () => {
   ]);
 });
 
+test("the figures of the week go before those of lately", () => {
+  const week = { shown: 63, taken: 25, acceptance: 0.397 };
+  const { tooltip } = present({ state: "ready", acceptance: 0.3, week });
+  assert.equal(tooltip, "falcon-lsp: ready\nThis week: 40 % of 63 suggestions taken");
+});
+
+test("a week without suggestions says nothing", () => {
+  const week = { shown: 0, taken: 0, acceptance: null };
+  assert.equal(present({ state: "ready", week }).tooltip, "falcon-lsp: ready");
+});
+
 test("what is not known is left out", () => {
   const status: Status = { state: "ready", p50Ms: null, acceptance: null, model: "", reasons: [] };
   assert.equal(present(status).tooltip, "falcon-lsp: ready");

@@ -16,7 +16,8 @@ from falcon_lsp import config
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted((ROOT / "extension" / "src").glob("*.ts"))
 SERVER_COMMANDS = {"falcon.accepted"}
-CONTEXT_KEYS = {"falcon.offering"}
+CONTEXT_KEYS = {"falcon.offering", "falcon.missing"}
+VIEWS = {"falcon.welcome"}
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +47,9 @@ def test_every_command_that_is_run_is_vscodes(source):
         "editor.action.inlineSuggest.hide",
         "editor.action.inlineSuggest.acceptNextWord",
         "editor.action.inlineSuggest.acceptNextLine",
+        "editor.action.inlineSuggest.showNext",
+        "editor.action.inlineSuggest.showPrevious",
+        "editor.action.inlineSuggest.trigger",
         "workbench.action.openSettings",
     }
     assert set(run) == known
@@ -54,27 +58,42 @@ def test_every_command_that_is_run_is_vscodes(source):
 def test_every_other_name_below_falcon_is_an_option_or_known(manifest, source):
     names = set(re.findall(r'"(falcon\.[\w.]+)"', source))
     options = set(config.schema())
-    others = names - contributed(manifest) - SERVER_COMMANDS - CONTEXT_KEYS - {"falcon.status"}
+    known = contributed(manifest) | SERVER_COMMANDS | CONTEXT_KEYS | VIEWS | {"falcon.status"}
+    others = names - known
     assert {name for name in others if not name.endswith(".")} <= options
+
+
+ON_OWN_GHOST_TEXT = {
+    "inlineSuggestionVisible",
+    "editorTextFocus",
+    "!suggestWidgetVisible",
+    "!editorReadonly",
+    "falcon.offering",
+}
+WITHOUT_ANY = {"editorTextFocus", "!editorHasSelection", "!inlineSuggestionVisible"}
+WITHOUT_ANY |= {"!editorReadonly"}
+ALSO_BY_NAME = {"falcon.neverSuggest", "falcon.suggest"}
+"""Commands with a key that make sense without one."""
 
 
 def test_keys_run_contributed_commands_and_only_on_ghost_text_of_our_own(manifest):
     bindings = manifest["contributes"]["keybindings"]
     assert {binding["command"] for binding in bindings} <= contributed(manifest)
     for binding in bindings:
+        asks = binding["command"] == "falcon.suggest"
         clauses = set(binding["when"].split(" && "))
-        assert clauses == {
-            "inlineSuggestionVisible",
-            "editorTextFocus",
-            "!suggestWidgetVisible",
-            "!editorReadonly",
-            "falcon.offering",
-        }
+        assert clauses == (WITHOUT_ANY if asks else ON_OWN_GHOST_TEXT)
+
+
+def test_no_key_has_two_meanings_at_one_time(manifest):
+    keys = [(binding["key"], binding["when"]) for binding in manifest["contributes"]["keybindings"]]
+    assert len(set(keys)) == len(keys)
 
 
 def test_commands_that_only_keys_can_run_are_not_in_the_palette(manifest):
     hidden = {entry["command"] for entry in manifest["contributes"]["menus"]["commandPalette"]}
-    assert hidden == {binding["command"] for binding in manifest["contributes"]["keybindings"]}
+    keyed = {binding["command"] for binding in manifest["contributes"]["keybindings"]}
+    assert hidden == keyed - ALSO_BY_NAME
 
 
 def test_an_untrusted_workspace_can_set_no_machine_option(manifest):
@@ -103,6 +122,16 @@ def test_the_lockfile_names_no_registry():
     text = (ROOT / "package-lock.json").read_text(encoding="utf-8")
     assert '"resolved"' not in text
     assert "registry" not in text
+
+
+def test_what_the_first_minute_shows_is_there(manifest):
+    (walkthrough,) = manifest["contributes"]["walkthroughs"]
+    welcome = json.dumps(manifest["contributes"]["viewsWelcome"])
+    linked = re.findall(r"command:(falcon\.\w+)", json.dumps(walkthrough) + welcome)
+    assert set(linked) <= contributed(manifest)
+    pictures = [ROOT / step["media"]["image"] for step in walkthrough["steps"]]
+    assert [picture.name for picture in pictures if not picture.is_file()] == []
+    assert {view["id"] for view in manifest["contributes"]["views"]["explorer"]} == VIEWS
 
 
 def test_the_icon_is_128_pixels_square(manifest):

@@ -1,6 +1,6 @@
 /** A server that answers from a table and remembers what it was told. */
 
-import type { Notifications, Requests, Server, Status } from "../../src/protocol";
+import type { Notifications, Rejection, Requests, Server, Status } from "../../src/protocol";
 
 /** One message as it was sent. */
 export interface Sent {
@@ -12,6 +12,10 @@ export class FakeServer implements Server {
   readonly sent: Sent[] = [];
   status: Status = { state: "ready" };
   message = "";
+  report = { html: "<h1>Report</h1>", style: "body { color: red }" };
+  rejections: Rejection[] = [];
+  /** What is exported: the lines of each part. */
+  exported: string[][] = [];
 
   request<M extends keyof Requests>(
     method: M,
@@ -26,8 +30,19 @@ export class FakeServer implements Server {
       "falcon/trainNow": { message: this.message },
       "falcon/forget": { message: this.message },
       "falcon/rollback": { message: this.message },
+      "falcon/rejections": { rejections: this.rejections },
+      "falcon/forgive": { message: this.message },
+      "falcon/never": { message: this.message },
+      "falcon/report": this.report,
+      "falcon/export": this.part(params),
     };
     return Promise.resolve(answers[method]);
+  }
+
+  private part(params: object): Requests["falcon/export"]["result"] {
+    const after = "after" in params ? (params.after as number) : 0;
+    const lines = this.exported[after];
+    return { lines: lines ?? [], next: lines === undefined ? null : after + 1 };
   }
 
   notify<M extends keyof Notifications>(method: M, params: Notifications[M]): void {

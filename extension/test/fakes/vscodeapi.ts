@@ -27,6 +27,28 @@ class Event<T> {
   }
 }
 
+/** A page of ours, and what was sent to it. */
+export class FakePanel implements real.Panel {
+  html = "";
+  posted: unknown[] = [];
+  reveals = 0;
+  private heard: (message: unknown) => unknown = () => undefined;
+  private closed: () => void = () => undefined;
+
+  readonly show = (html: string): void => void (this.html = html);
+  readonly post = (message: unknown): void => void this.posted.push(message);
+  readonly reveal = (): void => void this.reveals++;
+  readonly onMessage = (listener: (message: unknown) => unknown): void =>
+    void (this.heard = listener);
+  readonly onClosed = (listener: () => void): void => void (this.closed = listener);
+  readonly dispose = (): void => this.closed();
+
+  /** The page's script says something; what follows from it is done on return. */
+  async say(message: unknown): Promise<void> {
+    await this.heard(message);
+  }
+}
+
 /** The editor's state, and what was done to it. */
 export const editor = {
   user: new Map<string, unknown>(),
@@ -49,6 +71,11 @@ export const editor = {
   picked: [] as QuickPickItem[],
   presses: [] as (string | undefined)[],
   log: [] as string[],
+  /** Answers to questions for a text, a file or a folder, in order. */
+  answers: [] as (string | undefined)[],
+  panels: [] as FakePanel[],
+  /** The actions that are offered where the user asks. */
+  actions: (() => []) as Parameters<Api["registerActions"]>[1],
   statusBar: [] as StatusBarItem[],
 };
 
@@ -67,6 +94,10 @@ export const setting: Api["setting"] = (key, folder = "") => {
     user: editor.user.get(key),
   };
 };
+export const changeSetting: Api["changeSetting"] = (key, value) => {
+  editor.user.set(key, value);
+  return Promise.resolve();
+};
 export const onSettingsChanged: Api["onSettingsChanged"] = settingsChanged.on;
 export const isTrusted: Api["isTrusted"] = () => editor.trusted;
 export const onTrusted: Api["onTrusted"] = trustGranted.on;
@@ -76,6 +107,7 @@ export const registerCommand: Api["registerCommand"] = (name, run) => {
   editor.commands.set(name, run);
   return { dispose: () => editor.commands.delete(name) };
 };
+export const registerEmptyView: Api["registerEmptyView"] = () => ({ dispose: () => undefined });
 export const executeCommand: Api["executeCommand"] = (name) => {
   editor.executed.push(name);
   editor.builtin.get(name)?.();
@@ -95,6 +127,19 @@ export const pick: Api["pick"] = async (items, title) => {
   editor.picked = items;
   const label = await answer(title);
   return items.find((item) => item.label === label);
+};
+const nextAnswer = (): Promise<string | undefined> => Promise.resolve(editor.answers.shift());
+export const ask: Api["ask"] = nextAnswer;
+export const askWhereToSave: Api["askWhereToSave"] = nextAnswer;
+export const askForFolder: Api["askForFolder"] = nextAnswer;
+export const createPanel: Api["createPanel"] = () => {
+  const panel = new FakePanel();
+  editor.panels.push(panel);
+  return panel;
+};
+export const registerActions: Api["registerActions"] = (_, actions) => {
+  editor.actions = actions;
+  return { dispose: () => (editor.actions = () => []) };
 };
 export const withProgress: Api["withProgress"] = (_, task) =>
   task(() => undefined, new AbortController().signal);
