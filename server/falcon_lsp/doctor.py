@@ -37,6 +37,7 @@ def examine(config: Config, store: Store) -> list[Check]:
         _guarded("model", lambda: _model(config, store)),
         _guarded("ledger", lambda: _ledger(store)),
         _guarded("adapter", lambda: _adapter(store)),
+        _guarded("sandbox", lambda: _sandbox(config)),
     ]
 
 
@@ -113,3 +114,20 @@ def _adapter(store: Store) -> str:
     if registry.notice:
         raise AdapterRefused(registry.notice)
     return current
+
+
+def _sandbox(config: Config) -> str:
+    """Run a program in it; without one only who wants programs executed has a problem."""
+    from falcon_lsp.sandbox.interpreter import Interpreter
+    from falcon_lsp.sandbox.limits import Status
+    from falcon_lsp.sandbox.runner import Program, Sandbox, unavailable_reason
+
+    if reason := unavailable_reason():
+        if config.sandbox.execute:
+            raise OSError(f"{reason}; switch off falcon.sandbox.execute")
+        return f"{reason}; nothing is executed"
+    sandbox = Sandbox(interpreter=Interpreter.named(config.sandbox.interpreter))
+    execution = sandbox.run(Program({"main.py": ""}))
+    if execution.status is not Status.FINISHED:
+        raise OSError(f"an empty program did not finish in it: {execution.status}")
+    return f"works with {', '.join(sandbox.layers())}"

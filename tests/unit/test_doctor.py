@@ -15,6 +15,7 @@ from falcon_lsp import doctor
 from falcon_lsp.config import Config, from_client_options
 from falcon_lsp.core.paths import Store
 from falcon_lsp.memory.ledger import Ledger
+from falcon_lsp.sandbox import runner
 
 Usage = namedtuple("Usage", "total used free")
 
@@ -117,3 +118,19 @@ def test_a_damaged_pointer_to_the_adapter_is_found(store: Store) -> None:
     check = found(store)["adapter"]
     assert not check.ok
     assert "base is used" in check.detail
+
+
+def test_the_sandbox_is_tried(store: Store) -> None:
+    check = found(store)["sandbox"]
+    assert check.ok
+    assert ("works with Landlock" in check.detail) == (not runner.unavailable_reason())
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_a_missing_sandbox_is_a_problem_only_for_who_wants_one(
+    store: Store, monkeypatch: pytest.MonkeyPatch, wanted: bool
+) -> None:
+    monkeypatch.setattr(runner, "unavailable_reason", lambda: "there is none")
+    check = found(store, sandbox={"execute": wanted})["sandbox"]
+    assert check.ok is not wanted
+    assert check.detail.startswith("there is none")

@@ -39,6 +39,11 @@ class Interpreter:
         return cls(Path(sys.executable), _readable(sys.prefix, sys.base_prefix, paths))
 
     @classmethod
+    def named(cls, setting: str) -> Interpreter:
+        """Return the Python that a setting names; an empty one means this one."""
+        return cls.at(Path(setting).expanduser()) if setting else cls.current()
+
+    @classmethod
     @cache
     def at(cls, executable: Path) -> Interpreter:
         """Ask another Python where its files are: it is executed, so it has to be trusted.

@@ -73,6 +73,12 @@ class Sandbox:
     interpreter: Interpreter = field(default_factory=Interpreter.current)
     layered: bool = True
 
+    def layers(self) -> list[str]:
+        """Return the names of the walls that a program finds here."""
+        names = [f"Landlock {landlock.probe()}", "seccomp", "limits"]
+        layered = self.layered and bubblewrap.works(self.interpreter)
+        return [*names, "bubblewrap"] if layered else names
+
     def run(self, program: Program) -> Execution:
         """Run ``program`` to its end, in a folder of its own that is deleted afterwards.
 

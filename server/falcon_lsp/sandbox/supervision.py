@@ -124,7 +124,6 @@ class _Watched:
         self._folder = folder
         self._started = time.monotonic()
         self._before = measure(folder, _ANY_NUMBER)
-        self._inner = 0
         self._used = Usage()
 
     def tell(self, order: bytes) -> None:
@@ -177,22 +176,22 @@ class _Watched:
 
     def _look(self) -> str:
         """Return for what the process has to be ended, or ""."""
-        self._inner = self._inner or _innermost(self._process.pid)
-        threads, used = _look_at(self._inner)
+        inner = _innermost(self._process.pid)
+        threads, used = _look_at(inner)
         self._used = self._used.at_least(used)
         if threads > self._limits.threads:
             return f"it started more than {self._limits.threads} threads"
-        grown = self._grown()
+        grown = self._grown(inner)
         if grown.entries > self._limits.folder_entries:
             return f"it made more than {self._limits.folder_entries} files"
         if grown.bytes > self._limits.folder_bytes:
             return f"it wrote more than {self._limits.folder_bytes} bytes"
         return ""
 
-    def _grown(self) -> Extent:
+    def _grown(self, inner: int) -> Extent:
         now = measure(self._folder, self._before.entries + self._limits.folder_entries)
         return Extent(
-            now.bytes - self._before.bytes + _deleted_but_open(self._inner),
+            now.bytes - self._before.bytes + _deleted_but_open(inner),
             now.entries - self._before.entries,
         )
 
