@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from falcon_lsp import __version__, commands, memory_commands, policy_report
+from falcon_lsp import __version__, adapter_commands, commands, memory_commands, policy_report
 from falcon_lsp.commands import UserError
 from falcon_lsp.completion.policy import FACTORS
 from falcon_lsp.model.engine import EngineError
@@ -183,13 +183,20 @@ def _add_adapters(verbs: argparse._SubParsersAction, common: argparse.ArgumentPa
     adapters = verbs.add_parser("adapters", help="see and choose trained adapters")
     actions = adapters.add_subparsers(title="actions", metavar="ACTION", required=True)
     listing = actions.add_parser("list", parents=[common], help="list versions and verdicts")
-    listing.set_defaults(run=commands.adapters_list)
+    listing.set_defaults(run=adapter_commands.list_versions)
+    verdicts = actions.add_parser(
+        "verdicts", parents=[common], help="what was decided of every version, and by which numbers"
+    )
+    verdicts.set_defaults(run=adapter_commands.list_verdicts)
     show = actions.add_parser("show", parents=[common], help="show one version whole")
     show.add_argument("id")
-    show.set_defaults(run=commands.adapters_show)
+    show.set_defaults(run=adapter_commands.show_version)
     rollback = actions.add_parser("rollback", parents=[common], help="go back to an earlier one")
     rollback.add_argument("id", nargs="?", help="which; default: the parent of the current one")
-    rollback.set_defaults(run=commands.adapters_rollback)
+    rollback.add_argument(
+        "--workspace", metavar="FOLDER", help="only there; default: what everybody is served"
+    )
+    rollback.set_defaults(run=adapter_commands.roll_back)
 
 
 def _add_replay(verbs: argparse._SubParsersAction, common: argparse.ArgumentParser) -> None:  # type: ignore[type-arg]

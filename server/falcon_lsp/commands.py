@@ -15,7 +15,6 @@ from typing import Any, NoReturn, TextIO
 from falcon_lsp.config import IGNORED, Config, from_client_options, options
 from falcon_lsp.core.paths import Store
 from falcon_lsp.output import (
-    adapter_line,
     check_line,
     key_values,
     progress_bar,
@@ -139,39 +138,6 @@ def train_from_logs(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def adapters_list(arguments: argparse.Namespace) -> int:
-    """List every adapter version with the gate's verdict."""
-    registry = _registry(arguments)
-    current = registry.current()
-    rows = [{**asdict(m), "current": m.id == current} for m in registry.list()]
-    show(arguments, rows, lambda found: [adapter_line(row) for row in found])
-    return 0
-
-
-def adapters_show(arguments: argparse.Namespace) -> int:
-    """Show one version's manifest."""
-    from falcon_lsp.model.adapters import AdapterRefused
-
-    try:
-        manifest = _registry(arguments).show(arguments.id)
-    except (AdapterRefused, KeyError) as error:
-        raise UserError(f"there is no adapter {arguments.id}") from error
-    print(json.dumps(asdict(manifest), indent=2))
-    return 0
-
-
-def adapters_rollback(arguments: argparse.Namespace) -> int:
-    """Choose an earlier adapter; a running server follows at its next idle moment."""
-    from falcon_lsp.model.adapters import AdapterRefused
-
-    try:
-        chosen = _registry(arguments).rollback(arguments.id)
-    except AdapterRefused as error:
-        raise UserError(str(error)) from error
-    show(arguments, {"current": chosen}, key_values)
-    return 0
-
-
 def replay(arguments: argparse.Namespace) -> int:
     """Type a history again with and without what is learned from it, and compare."""
     from falcon_lsp.replay import learn, runner
@@ -263,12 +229,6 @@ def open_writing(path: Path) -> Iterator[TextIO]:
         raise UserError(f"{path} cannot be written: {error.strerror}") from error
     with file:
         yield file
-
-
-def _registry(arguments: argparse.Namespace) -> Any:
-    from falcon_lsp.model.adapters import AdapterRegistry
-
-    return AdapterRegistry(read_store(arguments).adapters)
 
 
 def _host_and_port(address: str) -> tuple[str, int]:

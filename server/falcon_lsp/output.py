@@ -112,7 +112,8 @@ def _silence_line(row: dict[str, Any]) -> str:
 
 
 def adapter_line(row: dict[str, Any]) -> str:
-    """Return one version; a star marks the one that is served."""
+    """Return one version; a star marks those that are served."""
     mark = "*" if row["current"] else " "
     reasons = "; ".join(row["reasons"])
-    return f"{mark} {row['id']}  {row['status']}  from {row['parent']}  {reasons}"
+    where = f"  for {row['scope']}" if row["scope"] else ""
+    return f"{mark} {row['id']}  {row['status']}  from {row['parent']}{where}  {reasons}"

@@ -17,7 +17,7 @@ from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Outcome
 from falcon_lsp.memory.events import Event
 from falcon_lsp.memory.ledger import Ledger
-from falcon_lsp.model.adapters import AdapterRegistry
+from falcon_lsp.model.adapters import AdapterRegistry, scope_of
 from unit.model.adapter_samples import publish
 
 CANARY = "marmalade_lighthouse"
@@ -78,6 +78,7 @@ READING = [
     ("status",),
     ("memory", "list"),
     ("adapters", "list"),
+    ("adapters", "verdicts"),
     ("memory", "recall", "def add"),
     ("memory", "rebuild"),
 ]
@@ -343,3 +344,24 @@ def test_training_from_logs_names_broken_lines_and_uses_the_rest(
     body = json.loads(falcon.out)
     assert body["broken"] == [f"{log}:16: the line is not JSON"]
     assert body["episodes"] + body["waiting"] == 5
+
+
+def test_rollbacks_of_one_workspace_and_of_everybody_are_noted(
+    falcon: Falcon, filled: Store, tmp_path: Path
+) -> None:
+    scope = scope_of(tmp_path.resolve().as_uri())
+    registry = AdapterRegistry(filled.adapters)
+    publish(registry, "own", parent="second", scope=scope)
+    assert falcon("adapters", "list") == 0
+    assert f"* own  promoted  from second  for {scope}" in falcon.out
+    assert falcon("adapters", "rollback", "--workspace", str(tmp_path)) == 0
+    assert registry.current(scope=scope) == registry.current() == "second"
+    assert falcon("adapters", "rollback") == 0
+    assert registry.current() == "first"
+    assert falcon("adapters", "verdicts", "--json") == 0
+    rows = json.loads(falcon.out)
+    assert [(row["what"], row["adapter"], row["to"], row["scope"]) for row in rows] == [
+        ("rolled_back", "own", "second", scope), ("rolled_back", "second", "first", ""),
+    ]  # fmt: skip
+    assert falcon("adapters", "verdicts") == 0
+    assert f"own  rolled_back  for {scope}" in falcon.out

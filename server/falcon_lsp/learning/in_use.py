@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 
 from falcon_lsp.learning.rewards import kept_characters
-from falcon_lsp.learning.verdicts import VerdictLog
+from falcon_lsp.learning.verdicts import ROLLED_BACK, VerdictLog
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.model.adapters import BASE, GLOBAL, AdapterRefused, AdapterRegistry, scope_of
 
@@ -29,7 +29,6 @@ FLOOR_SIGMAS = 1.96
 
 LEAST_BEFORE = 30
 MOST_BEFORE = 400
-ROLLED_BACK = "rolled_back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,11 @@ def step_back(registry: AdapterRegistry, episodes: Sequence[Episode]) -> list[tu
     whoever serves it again knows better. Raises `AdapterRefused` and `OSError`.
     """
     log = VerdictLog(registry.folder)
-    left = {row.get("adapter") for row in log.rows() if row.get("what") == ROLLED_BACK}
+    left = {
+        row.get("adapter")
+        for row in log.rows()
+        if (row.get("what"), row.get("by")) == (ROLLED_BACK, "use")
+    }
     done = []
     for scope, served in registry.served().items():
         if served == BASE or served in left:

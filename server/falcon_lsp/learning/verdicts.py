@@ -16,6 +16,7 @@ from typing import Any
 from falcon_lsp.core.paths import atomic_write, locked
 
 FILE = "verdicts.jsonl"
+ROLLED_BACK = "rolled_back"
 MOST_LINES = 2000
 """Older decisions go when there are twice as many."""
 
@@ -33,6 +34,10 @@ class VerdictLog:
             with (self.folder / FILE).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row | dict(numbers), sort_keys=True) + "\n")
             self._shorten()
+
+    def add_rollback(self, left: str, to: str, scope: str) -> None:
+        """Note that somebody chose to serve ``to`` instead of ``left``."""
+        self.add(ROLLED_BACK, left, scope, {"to": to, "by": "hand"})
 
     def rows(self) -> list[dict[str, Any]]:
         """Return all decisions, oldest first; lines that a crash cut short are left out."""

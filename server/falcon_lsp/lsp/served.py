@@ -12,6 +12,8 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from falcon_lsp.core.op_queue import OpQueue
+from falcon_lsp.core.paths import Busy
+from falcon_lsp.learning.verdicts import VerdictLog
 from falcon_lsp.model.adapters import BASE, GLOBAL, AdapterRefused, AdapterRegistry, scope_of
 from falcon_lsp.model.engine import Engine, EngineError
 from falcon_lsp.model.host import EngineHost
@@ -60,12 +62,15 @@ class ServedAdapter:
             self._swaps.request("another adapter is to be served")
 
     def roll_back(self, to: str | None) -> str:
-        """Leave what is served for ``to``, or for what came before it; returns a sentence."""
+        """Leave what is served here for ``to``, or for what came before it; returns a sentence."""
         if self.registry is None:
             return "The server is still starting."
         try:
-            adapter_id = self.registry.rollback(to, self._rolled_back_scope())
-        except AdapterRefused as error:
+            before = self.registry.current(scope=self.wanted)
+            scope = self._scope(before)
+            adapter_id = self.registry.rollback(to, scope)
+            VerdictLog(self.registry.folder).add_rollback(before, adapter_id, scope)
+        except (AdapterRefused, Busy, OSError) as error:
             return str(error)
         self.follow()
         return f"Rolled back to {adapter_id}."
@@ -74,13 +79,8 @@ class ServedAdapter:
         """Stop swapping."""
         self._swaps.close()
 
-    def _rolled_back_scope(self) -> str:
-        """Return the scope that has a version of its own in use here, or everybody's."""
-        assert self.registry is not None  # noqa: S101 - for the type checker: `roll_back` looked
-        current = self.registry.current(scope=self.wanted)
-        return self._scope(current)
-
     def _scope(self, adapter_id: str) -> str:
+        """Return whom a version serves; remembered, since the version may be deleted meanwhile."""
         if adapter_id not in self._scopes and self.registry is not None:
             self._scopes[adapter_id] = self.registry.show(adapter_id).scope
         return self._scopes[adapter_id]
