@@ -14,11 +14,11 @@ from falcon_lsp.report.markup import Markup, join, tag
 
 Format = Callable[[float], str]
 
-WIDTH, HEIGHT = 640, 190
+WIDTH, HEIGHT = 800, 210
 LEFT, RIGHT, TOP, BOTTOM = 46, 8, 18, 22
 """Margins: numbers on the left, dates below, a line of labels above."""
 MOST_LABELS = 9
-ROW, NAME, TAIL = 26, 150, 96
+ROW, NAME, TAIL = 26, 150, 70
 """Height of a row, and the room for its name on the left and its number on the right."""
 
 

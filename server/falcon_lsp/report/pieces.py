@@ -35,7 +35,7 @@ def section(name: str, *content: Content) -> Markup:
 
 
 def table(caption: str, header: Sequence[str], rows: Sequence[Sequence[Content]]) -> Markup:
-    """Return a table that scrolls sideways by itself, reachable by keyboard."""
+    """Return a table that scrolls by itself where it is long or wide, reachable by keyboard."""
     head = tag("tr", *(tag("th", name, scope="col") for name in header))
     body = [tag("tr", *map(_cell, row)) for row in rows]
     inner = tag("table", tag("caption", caption), tag("thead", head), tag("tbody", *body))

@@ -217,7 +217,7 @@ def storage(report: Report, *, actions: bool) -> Markup:
         ("What", "For", "Size"),
         [(each.name, each.purpose, words.size(each.size)) for each in report.storage],
     )
-    where = tag("p", f"{total}, on this machine only: ", tag("code", report.store))
+    where = tag("p", f"{total}, below ", tag("code", report.store))
     buttons = (
         tag(
             "p",
