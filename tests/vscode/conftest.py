@@ -15,6 +15,8 @@ from workbench import ENTRY, HERE, Workbench
 from falcon_lsp import __version__
 
 ROOT = HERE.parent.parent
+PICTURES = ROOT / "build" / "pictures"
+"""Where the scenarios leave pictures; `make pictures` takes them over into the extension."""
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",

@@ -267,10 +267,10 @@ class Workbench:
         """Return what the extension and the server have written."""
         return self.log("*/exthost*/falcon-lsp.falcon-lsp/falcon-lsp.log")
 
-    def wait_for_server(self, starts: int = 1) -> None:
+    def wait_for_server(self, starts: int = 1, patience: float = PATIENCE) -> None:
         """Wait until the server has come up for the ``starts``-th time."""
-        count = lambda: self.server_log().count("The server is running.")  # noqa: E731 - used once
-        until(lambda: count() >= starts, f"server that runs (start {starts})")
+        said = "The server is running."
+        until(lambda: self.server_log().count(said) >= starts, f"start {starts}", patience)
 
     def errors(self) -> list[str]:
         """Return the lines of errors in the logs of the extension host and of the extension."""
