@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 NPM := npm --no-fund --no-audit --loglevel=error
 
 .DEFAULT_GOAL := help
-.PHONY: help install model node demo test test-vscode check format vsix wheel bench bench-latency bench-infill bench-context bench-quiet clean
+.PHONY: help install model node demo test test-vscode check format vsix wheel bench bench-latency bench-infill bench-context bench-quiet bench-falcon clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -70,6 +70,9 @@ bench-context: model ## score context and filters in the history of projects, in
 bench-quiet: install ## judge the quiet policy again by recorded suggestions, into build/ (a minute)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
 	$(BIN)/python benchmarks/quiet.py report --out build/quiet.json --plot build/quiet.svg
+
+bench-falcon: model ## which part of FALCON helps: three arms, 100 holes, into build/ (25 minutes)
+	$(BIN)/python benchmarks/falcon.py --out build/falcon-small.json
 
 clean: ## remove what was built, not what was learned
 	rm -rf $(VENV) node_modules tests/vscode/node_modules build dist server-wheel extension/out

@@ -141,29 +141,40 @@ class Proof:
             "seed": seed,
             "recipe": dataclasses.asdict(recipe),
             "holes": _fingerprint(asked),
+            "count": len(asked),
         }
         stored = _read(file)
         if any(stored.get(name) != value for name, value in plan.items()):
-            stored = plan | self._compute(folder / "state", arm, recipe, seed, asked)
-            _store(file, stored)
-        return [evaluating.from_plain(item) for item in stored["items"]]
+            stored = plan
+        if len(stored.get("items", [])) < len(asked):
+            self._compute(file, stored, arm, recipe, asked)
+        return _items(_read(file))
 
     def _compute(
-        self, folder: Path, arm: Arm, recipe: Recipe, seed: int, asked: list[holes.Hole]
-    ) -> dict[str, Any]:
-        say = _speaker(f"{arm.name}, {folder.parent.name}")
+        self,
+        file: Path,
+        stored: dict[str, Any],
+        arm: Arm,
+        recipe: Recipe,
+        asked: list[holes.Hole],
+    ) -> None:
+        """Train where that has not been done, then go on asking; ``file`` grows with the items."""
+        say = _speaker(f"{arm.name}, {file.parent.name}")
+        seed = stored["seed"]
         model = PolicyModel(self._files.folder, None, LoraShape(), seed)
         learner = Learner(arm, recipe, model, self._encoding, holes.training(), self._judge, seed)
         if arm.objective is not Objective.NONE:
-            learner.train(folder, say)
-        found = evaluating.evaluate(
-            learner, asked, self._judge, seed, lambda done, of: say(f"{done} of {of} holes")
-        )
-        return {
+            learner.train(file.parent / "state", say)
+        about = {
             "machine": machine(str(model.device)),
             "training": dataclasses.asdict(learner.run),
-            "items": [evaluating.plain(item) for item in found],
         }
+
+        def keep(items: list[evaluating.Item]) -> None:
+            _store(file, stored | about | {"items": [evaluating.plain(item) for item in items]})
+            say(f"{len(items)} of {len(asked)} holes")
+
+        evaluating.evaluate(learner, asked, self._judge, seed, keep, _items(stored))
 
     def _folder(self, arm: Arm) -> Path:
         return self._build / arm.name.replace(" ", "-")
@@ -172,11 +183,7 @@ class Proof:
         """Write all that is known of this size, whichever invocation computed it."""
         runs = _known(self._build)
         by_arm = {
-            name: {
-                seed: [evaluating.from_plain(item) for item in run["items"]]
-                for seed, run in seeds.items()
-            }
-            for name, seeds in runs.items()
+            name: {seed: _items(run) for seed, run in seeds.items()} for name, seeds in runs.items()
         }
         tuned = {arm.name: _trials(self._folder(arm)) for arm in arms.ARMS}
         best = {name: max(trials.values()) for name, trials in tuned.items() if trials}
@@ -192,7 +199,10 @@ class Proof:
             "best other arm": report.best_peer(best),
             "summary": {name: report.summary(seeds) for name, seeds in by_arm.items()},
             "differences": report.differences(by_arm),
-            "runs": runs,
+            "runs": {
+                name: {seed: _packed(run) for seed, run in seeds.items()}
+                for name, seeds in runs.items()
+            },
         })  # fmt: skip
 
 
@@ -211,6 +221,8 @@ def _known(build: Path) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for file in sorted(build.glob("*/seed-*/items.json")):
         run = _read(file)
+        if len(run["items"]) < run["count"]:
+            continue
         found.setdefault(run["arm"], {})[str(run["seed"])] = run
     return {arm.name: found[arm.name] for arm in arms.ARMS if arm.name in found}
 
@@ -220,7 +232,7 @@ def _trials(folder: Path) -> dict[str, float]:
     found = {}
     for file in sorted(folder.glob("trial-*/items.json")):
         run = _read(file)
-        items = [evaluating.from_plain(item) for item in run["items"]]
+        items = _items(run)
         passed = sum(sum(item.sampled) + item.greedy for item in items)
         asked = sum(len(item.sampled) + 1 for item in items)
         found[f"{run['recipe']['learning_rate']:g}"] = round(passed / max(1, asked), 4)
@@ -236,6 +248,18 @@ def _read(file: Path) -> dict[str, Any]:
     """Return what a file holds; nothing where there is none."""
     found: dict[str, Any] = json.loads(file.read_text("utf-8")) if file.is_file() else {}
     return found
+
+
+def _items(run: dict[str, Any]) -> list[evaluating.Item]:
+    """Return the items of a stored run; none of one that has just begun."""
+    return [evaluating.from_plain(item) for item in run.get("items", [])]
+
+
+def _packed(run: dict[str, Any]) -> dict[str, Any]:
+    """Return a run with its items as columns, each one line of text."""
+    names = run["items"][0] if run["items"] else {}
+    columns = {name: " ".join(str(item[name]) for item in run["items"]) for name in names}
+    return run | {"items": columns}
 
 
 def _store(file: Path, content: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ from proof.training import MAX_TOKENS, Learner
 SAMPLES = 10
 TEMPERATURE = 0.8
 TOGETHER = 8
-"""Holes that are asked between two words of progress."""
+"""Holes that are asked at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +44,18 @@ def evaluate(
     holes: Sequence[Hole],
     judge: Judge,
     seed: int,
-    say: Callable[[int, int], None],
+    keep: Callable[[list[Item]], None],
+    known: Sequence[Item] = (),
     samples: int = SAMPLES,
 ) -> list[Item]:
-    """Ask every hole, in order; the long-term memory of the arm is there, short-term is not."""
+    """Ask every hole, in order; the long-term memory of the arm is there, short-term is not.
+
+    ``known`` are the items of the first holes, from a run that was ended; ``keep`` gets all items
+    so far, again and again.
+    """
     rule = Rule(samples + 1, MAX_TOKENS, TEMPERATURE, greedy_first=True, seed=seed)
-    items: list[Item] = []
-    for start in range(0, len(holes), TOGETHER):
+    items = list(known)
+    for start in range(len(items), len(holes), TOGETHER):
         some = holes[start : start + TOGETHER]
         asked = [Asked(hole.name, learner.prompt(hole)) for hole in some]
         groups = learner.sampler.sample(asked, rule, CancellationToken())
@@ -62,20 +67,27 @@ def evaluate(
             items.append(
                 Item(hole.name, hole.task, passed[0], passed[1:], judged[0].error, len(first), kl)
             )
-        say(len(items), len(holes))
+        keep(items)
     return items
 
 
 def plain(item: Item) -> dict[str, object]:
-    """Return an item as JSON takes it, samples as a row of digits."""
+    """Return an item as JSON takes it: samples as a row of digits, no blanks in any text."""
     digits = "".join(str(int(one)) for one in item.sampled)
-    return asdict(item) | {"greedy": int(item.greedy), "sampled": digits, "kl": round(item.kl, 5)}
+    return asdict(item) | {
+        "greedy": int(item.greedy),
+        "sampled": digits,
+        "error": item.error.replace(" ", "-") or "none",
+        "kl": round(item.kl, 5),
+    }
 
 
 def from_plain(stored: dict[str, object]) -> Item:
     """Return the item that `plain` stored."""
     sampled = tuple(digit == "1" for digit in str(stored["sampled"]))
-    return Item(**(stored | {"greedy": bool(stored["greedy"]), "sampled": sampled}))  # type: ignore[arg-type]
+    error = str(stored["error"]).replace("-", " ").removeprefix("none")
+    typed = {"greedy": bool(stored["greedy"]), "sampled": sampled, "error": error}
+    return Item(**(stored | typed))  # type: ignore[arg-type]
 
 
 @torch.no_grad()

@@ -78,9 +78,9 @@ def test_every_arm_learns_from_training_tasks_alone_and_is_tested(
     found = _main(monkeypatch, base, tmp_path)
     assert list(found["summary"]) == list(everything)
     for name, seeds in found["runs"].items():
-        assert len(seeds["0"]["items"]) == 2
+        assert {len(column.split(" ")) for column in seeds["0"]["items"].values()} == {2}
         assert (seeds["0"]["training"]["step"] > 0) is (name != "frozen")
-    assert max(item["kl"] for item in found["runs"]["frozen"]["0"]["items"]) == 0.0
+    assert found["runs"]["frozen"]["0"]["items"]["kl"] == "0.0 0.0"
     tested = {hole.name for hole in holes.some(holes.testing(), 2)}
     learned = [one for one in asked if one.name not in tested]
     assert {one.name for one in learned} <= {hole.name for hole in holes.training()}
@@ -111,6 +111,28 @@ def test_trials_are_equally_many_and_on_the_tuning_holes(
 
 
 TUNED = holes.tuning()[:2]
+
+
+def test_asking_that_was_ended_goes_on_with_the_holes_that_are_left(
+    monkeypatch: pytest.MonkeyPatch, base: Path, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(evaluating, "TOGETHER", 1)
+    monkeypatch.setitem(falcon.SIZES, "tiny", falcon.Size(("frozen",), (0,), 3, TINY))
+    whole = _main(monkeypatch, base, tmp_path / "whole")
+    judge, calls = Judge.judge, []
+
+    def twice(self: Judge, asked: Any) -> Any:
+        calls.append(len(asked))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return judge(self, asked)
+
+    monkeypatch.setattr(Judge, "judge", twice)
+    with pytest.raises(KeyboardInterrupt):
+        _main(monkeypatch, base, tmp_path / "parts")
+    parts = _main(monkeypatch, base, tmp_path / "parts")
+    assert len(calls) == 4  # two holes, the one at which it ended, and that one again
+    assert parts["runs"]["frozen"]["0"]["items"] == whole["runs"]["frozen"]["0"]["items"]
 
 
 @pytest.mark.parametrize("name", ["supervised", "GRPO with tests", "FALCON"])
