@@ -151,3 +151,31 @@ def test_only_two_modules_import_the_editors_api_at_run_time():
         if not found[1]
     }
     assert importing == {"vscodeapi.ts", "languageclient.ts"}
+
+
+def test_the_readme_names_every_key_as_the_manifest_has_it(manifest):
+    readme = (ROOT / "extension" / "README.md").read_text(encoding="utf-8").lower()
+    for binding in manifest["contributes"]["keybindings"]:
+        for key in filter(None, (binding["key"], binding.get("mac"))):
+            assert key in readme.replace("\\\\", "\\")
+
+
+def test_the_readme_shows_pictures_of_the_media_folder_alone(manifest):
+    readme = (ROOT / "extension" / "README.md").read_text(encoding="utf-8")
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", readme)
+    assert pictures
+    assert all(re.fullmatch(r"media/[\w-]+\.png", picture) for picture in pictures)
+
+
+def test_what_goes_into_the_package_is_listed_and_its_texts_are_the_extensions_own(manifest):
+    listed = (ROOT / ".vscodeignore").read_text(encoding="utf-8").split()
+    assert listed[0] == "**"  # nothing goes by itself
+    for name in ("README.md", "CHANGELOG.md"):
+        assert f"!extension/{name}" in listed
+        assert f"extension/{name}" in manifest["scripts"]["package"]
+
+
+def test_where_it_cannot_run_is_said(manifest):
+    assert manifest["extensionKind"] == ["workspace"]
+    assert "browser" not in manifest
+    assert manifest["capabilities"]["virtualWorkspaces"]["supported"] is False
