@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -287,3 +289,28 @@ def test_an_interpreter_that_is_not_there_runs_nothing(tmp_path: Path) -> None:
     gone = dataclasses.replace(sandbox.interpreter, executable=tmp_path / "python")
     with pytest.raises(SandboxUnavailableError, match="python"):
         dataclasses.replace(sandbox, interpreter=gone).run(Program({"main.py": ""}))
+
+
+def test_a_program_does_not_outlive_who_started_it(tmp_path: Path) -> None:
+    script = (
+        "from falcon_lsp.sandbox.runner import Program, Sandbox\n"
+        "Sandbox(layered=False).run(Program({'main.py': 'import time; time.sleep(60)'}))"
+    )
+    starter = psutil.Popen([sys.executable, "-c", script], env={"TMPDIR": str(tmp_path)})
+    try:
+        while (child := shut_in_child(starter)) is None:
+            assert starter.poll() is None
+            time.sleep(0.01)  # the kernel tells nobody when a filter is set
+    finally:
+        starter.kill()
+        starter.wait()
+    assert psutil.wait_procs([child], timeout=30)[1] == []
+
+
+def shut_in_child(starter: psutil.Process) -> psutil.Process | None:
+    """Return the child once its system calls are filtered, as the kernel tells."""
+    for child in starter.children():
+        status = Path(f"/proc/{child.pid}/status").read_text(encoding="utf-8")
+        if "Seccomp:\t2" in status:
+            return child
+    return None
