@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from falcon_lsp.core.types import Prompt
 from falcon_lsp.learning.dataset import Encoding, Scored
 from falcon_lsp.learning.objectives.tokens import token_logprobs
 from falcon_lsp.learning.rollouts import Asked, Rollout, Sampler, Sampling
+from falcon_lsp.model import fim
 from falcon_lsp.model.engine import GenerationParams
 from falcon_lsp.model.loader import ModelFiles
 from falcon_lsp.model.torch_engine import TorchEngine
@@ -51,6 +53,18 @@ def test_k_samples_of_each_prompt_in_its_place(sampler: Sampler) -> None:
     groups = _sample(sampler)
     assert [[one.name for one in group] for group in groups] == [[a.name] * 4 for a in ASKED]
     assert len({one.sequence.answer for one in groups[1]}) > 1
+
+
+def test_what_is_trained_on_is_what_was_asked(sampler: Sampler, encoding: Encoding) -> None:
+    for asked, group in zip(ASKED, _sample(sampler), strict=True):
+        for one in group:
+            kept = len(asked.prompt.prefix) - one.healed_chars
+            prompt = replace(asked.prompt, prefix=asked.prompt.prefix[:kept])
+            assert list(one.sequence.context) == fim.encode(
+                encoding.tokenizer, encoding.fmt, prompt
+            )
+            said = asked.prompt.prefix[kept:] + one.text
+            assert encoding.tokenizer.decode(one.sequence.answer).startswith(said)
 
 
 def test_logprobs_are_of_the_sampled_tokens(sampler: Sampler, model: Any) -> None:
