@@ -17,7 +17,7 @@ from typing import Any
 from falcon_lsp.config import from_client_options
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.paths import Store
-from falcon_lsp.learning import policy_model, trainer, update, worker
+from falcon_lsp.learning import losses, policy_model, publishing, trainer, update, worker
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import AdapterRegistry
 
@@ -25,8 +25,9 @@ POINTS: dict[str, tuple[Any, str]] = {
     "lease": (Ledger, "lease"),
     "load": (policy_model.PolicyModel, "__init__"),
     "score": (policy_model.PolicyModel, "logprobs"),
-    "train": (trainer, "policy_loss"),
-    "gate": (update, "measure"),
+    "train": (losses, "policy_loss"),
+    "step": (Ledger, "renew"),
+    "gate": (publishing, "measure"),
     "save": (policy_model.PolicyModel, "save"),
     "publish": (AdapterRegistry, "publish"),
     "swap": (AdapterRegistry, "_point_to"),
@@ -38,10 +39,10 @@ POINTS: dict[str, tuple[Any, str]] = {
 
 def run(data: str, cache: str, model: str, point: str = "", when: str = "") -> None:
     """Work through the queue; with a ``point`` die ``before`` or ``after`` its first call."""
-    holes = update.regression_set()[:4]
-    judge = update.judge
-    update.regression_set = lambda: holes
-    update.judge = lambda *given: replace(judge(*given), promoted=True, reasons=())
+    holes = publishing.regression_set()[:4]
+    judge = publishing.judge
+    publishing.regression_set = lambda: holes
+    publishing.judge = lambda *given: replace(judge(*given), promoted=True, reasons=())
     update.Recipe = partial(trainer.Recipe, epochs=1, minibatch=4)
     worker.LEASE_SECONDS = 0.0
     if point:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 import json
 import os
 import sys
@@ -89,6 +90,7 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 def status(arguments: argparse.Namespace) -> int:
     """Show what was recorded and learned so far, and why running servers suggested nothing."""
+    from falcon_lsp.learning.standing import read as read_standing
     from falcon_lsp.lsp.notices import read_notices
     from falcon_lsp.model.adapters import AdapterRegistry
 
@@ -99,6 +101,7 @@ def status(arguments: argparse.Namespace) -> int:
             "events": ledger.counts(),
             "pending": ledger.pending(),
             "adapter": AdapterRegistry(store.adapters).current(),
+            "training": read_standing(store) or "not now",
         }
     servers = read_notices(store)
     show(
@@ -125,16 +128,22 @@ def report(arguments: argparse.Namespace) -> int:
 def train_from_logs(arguments: argparse.Namespace) -> int:
     """Train in the foreground from the ledger, or from exported JSON lines."""
     from falcon_lsp.learning.report import TrainingError, train_from_logs
+    from falcon_lsp.learning.report_files import report_folder, write_report
 
+    store = read_store(arguments)
     path = Path(arguments.train_from_logs) if arguments.train_from_logs else None
     if path is not None and not path.is_file():
         raise UserError(f"there is no file {path}; give one written by `memory export`")
     with progress_bar("Training", quiet=bool(arguments.json)) as progress:
         try:
-            report = train_from_logs(read_store(arguments), read_config(arguments), path, progress)
+            report = train_from_logs(store, read_config(arguments), path, progress)
         except TrainingError as error:
             raise UserError(str(error)) from error
-    show(arguments, report.as_dict(), lambda _: report.lines())
+    if report is None:
+        return 0  # one of several processes: the first one tells
+    page = write_report(report, report_folder(store, dt.datetime.now().astimezone()))
+    body = report.as_dict() | {"report": str(page)}
+    show(arguments, body, lambda _: [*report.lines(), f"report {page}"])
     return 0
 
 

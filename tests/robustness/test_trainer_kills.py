@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from crashing_worker import POINTS, run
+from crashing_worker import run
 from episodes_factory import episode, events_of
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Outcome
@@ -44,7 +44,7 @@ def nursery() -> BaseContext:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_tiny_model(tmp_path_factory.mktemp("tiny"))
+    return build_tiny_model(tmp_path_factory.mktemp("models") / "tiny")
 
 
 def record(ledger: Ledger, tokenizer: CodeTokenizer, batch: int) -> None:
@@ -69,10 +69,9 @@ def test_kills_lose_nothing_and_teach_nothing_twice(nursery, model, tmp_path) ->
     store = Store(tmp_path / "data", tmp_path / "cache")
     registry = AdapterRegistry(store.adapters)
     tokenizer = CodeTokenizer.from_folder(model)
-    folder = model.rename(model.with_name("tiny")) if model.name != "tiny" else model
 
     def work(*death: str) -> int:
-        given = (str(store.data), str(store.cache), str(folder), *death)
+        given = (str(store.data), str(store.cache), str(model), *death)
         process = nursery.Process(target=run, args=given)
         process.start()
         process.join(60)
@@ -91,7 +90,7 @@ def test_kills_lose_nothing_and_teach_nothing_twice(nursery, model, tmp_path) ->
             assert work() == 0
         counts = ledger.counts()
         results = {one.completion_id: one.outcome for one in ledger.episodes(with_outcome=True)}
-    assert set(died) == set(POINTS)
+    assert set(died) == {*EARLY, *LATE}
     assert counts["done"] == len(results) == 15 * BATCH
     assert counts["waiting"] == counts["leased"] == counts["set_aside"] == 0
     hidden = {entry.name for entry in store.adapters.iterdir() if entry.name[0] == "."}
@@ -99,6 +98,33 @@ def test_kills_lose_nothing_and_teach_nothing_twice(nursery, model, tmp_path) ->
     learned = lineage(registry)
     assert learned
     assert max(Counter(learned).values()) == 1
+
+
+@pytest.mark.slow
+def test_an_update_killed_after_each_step_ends_in_the_same_bytes(nursery, model, tmp_path) -> None:
+    """Three steps: killed after the first, after the second, after the third; then it is done."""
+    tokenizer = CodeTokenizer.from_folder(model)
+    codes, weights = {}, {}
+    for name, deaths in {"whole": [], "killed": [("step", "after")] * 3}.items():
+        store = Store(tmp_path / name / "data", tmp_path / name / "cache")
+        with closing(Ledger(store.ledger)) as ledger:
+            record(ledger, tokenizer, 0)
+            record(ledger, tokenizer, 1)
+        codes[name] = []
+        for death in [*deaths, ()]:
+            given = (str(store.data), str(store.cache), str(model), *death)
+            process = nursery.Process(target=run, args=given)
+            process.start()
+            process.join(120)
+            codes[name].append(process.exitcode)
+        registry = AdapterRegistry(store.adapters)
+        file = registry.folder / registry.current() / "adapter_model.safetensors"
+        weights[name] = file.read_bytes()
+        assert not (store.cache / "training").exists()
+    assert codes["whole"] == [0]
+    assert codes["killed"][-1] == 0
+    assert 0 not in codes["killed"][:-1]
+    assert weights["killed"] == weights["whole"]
 
 
 def lineage(registry: AdapterRegistry) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -13,12 +14,16 @@ from typing import Any
 from falcon_lsp.config import Config
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.paths import Busy, Store, locked, private_folder
+from falcon_lsp.learning.crew import Crew, join, leave
 from falcon_lsp.learning.forgetting import drop_adapters, trainer_lock
+from falcon_lsp.learning.standing import announced
 from falcon_lsp.learning.supervisor import LEAST_EPISODES, update_size
 from falcon_lsp.learning.update import UpdateReport
 from falcon_lsp.learning.worker import (
     BATCHES_PER_UPDATE,
+    gathered,
     make_updater,
+    open_journal,
     work,
 )
 from falcon_lsp.memory.ledger import Ledger, LedgerUnavailable
@@ -76,28 +81,67 @@ class TrainingReport:
 
 def train_from_logs(
     store: Store, config: Config, path: Path | None, progress: Progress
-) -> TrainingReport:
+) -> TrainingReport | None:
     """Train on what waits in the ledger, or on the log at ``path``; raises `TrainingError`.
 
     A log's events are not added to the user's own ledger. Episodes that a promoted adapter has
-    learned from are not learned from again.
+    learned from are not learned from again. What was interrupted goes on where it was. Started by
+    a launcher of several processes, all train together; only the leader returns a report.
     """
-    batch = update_size(config) * BATCHES_PER_UPDATE
+    crew = join()
     try:
+        if not crew.leads:
+            _help(store, config, crew)
+            return None
         with locked(trainer_lock(store)), _opened(store, path) as (ledger, broken):
-            registry = AdapterRegistry(store.adapters)
-            registry.clean_temporaries()
-            listener = _Listener(progress, ledger.pending())
-            updater = make_updater(store, config, registry)
-            jobs = work(ledger, updater, LEAST_EPISODES, batch, listener, CancellationToken())
-            updates = tuple(jobs)
-            drop_adapters(store, ledger)  # of what was forgotten while it trained
-            progress("done", 1.0)
-            return TrainingReport(updates, broken, ledger.pending(), registry.current())
+            return _lead(store, config, ledger, broken, crew, progress)
     except Busy as error:
         raise TrainingError("training is running already; try again when it is done") from error
     except (EngineError, LedgerUnavailable) as error:
         raise TrainingError(str(error)) from error
+    finally:
+        leave()
+
+
+def _lead(
+    store: Store,
+    config: Config,
+    ledger: Ledger,
+    broken: tuple[str, ...],
+    crew: Crew,
+    progress: Progress,
+) -> TrainingReport:
+    """Work through ``ledger``, and tell the others of the crew what each update is about."""
+    registry, journal = AdapterRegistry(store.adapters), open_journal(store)
+    registry.clean_temporaries()
+    updater = make_updater(store, config, registry, journal, crew)
+    crew.tell(_copy(ledger) if crew.size > 1 else None)
+    most, token = update_size(config) * BATCHES_PER_UPDATE, CancellationToken()
+    with announced(store, _Listener(progress, ledger.pending())) as announce:
+        jobs = work(ledger, updater, LEAST_EPISODES, most, announce, token, journal, crew)
+        updates = tuple(jobs)
+    crew.tell(None)
+    drop_adapters(store, ledger)  # of what was forgotten while it trained
+    progress("done", 1.0)
+    return TrainingReport(updates, broken, ledger.pending(), registry.current())
+
+
+def _help(store: Store, config: Config, crew: Crew) -> None:
+    """Take part in the leader's updates, with a copy of its episodes."""
+    updater = make_updater(store, config, AdapterRegistry(store.adapters), crew=crew)
+    with tempfile.TemporaryDirectory(dir=private_folder(store.cache), prefix="log-") as folder:
+        log = Path(folder) / "log.jsonl"
+        log.write_text(crew.tell(None), "utf-8")
+        with _opened(store, log) as (ledger, _):
+            while (ids := crew.tell(None)) is not None:
+                episodes, history = gathered(ledger, ids)
+                updater.run(episodes, lambda _: None, CancellationToken(), history)
+
+
+def _copy(ledger: Ledger) -> str:
+    file = io.StringIO()
+    ledger.export_jsonl(file)
+    return file.getvalue()
 
 
 @contextmanager

@@ -18,17 +18,17 @@ class Standing:
     """Follows a trainer's events; `words` puts them in a sentence. Touches no disk."""
 
     def __init__(self) -> None:
-        self._phase, self._steps, self._held = "starting", 0, ""
+        self.phase, self._steps, self._held = "starting", 0, ""
 
     def hear(self, event: Mapping[str, Any]) -> None:
         """Take in one event of the worker's."""
         what = event["event"]
         if what == "phase":
-            self._phase, self._steps = str(event["phase"]), 0
+            self.phase, self._steps = str(event["phase"]), 0
         elif what == "step":
             self._steps += 1
         elif what == "leased":
-            self._phase, self._steps = "reading episodes", 0
+            self.phase, self._steps = "reading episodes", 0
         elif what == "held":
             self._held = str(event["reason"])
 
@@ -37,7 +37,7 @@ class Standing:
         """What goes on, such as ``training, 4 steps`` or ``paused: on battery``."""
         if self._held:
             return f"paused: {self._held}"
-        return f"{self._phase}, {self._steps} steps" if self._steps else self._phase
+        return f"{self.phase}, {self._steps} steps" if self._steps else self.phase
 
 
 class Announcer:

@@ -103,7 +103,8 @@ def train(
 
     The step that led above the KL cap is taken back and ends the run.
     """
-    walk = Walk(model, recipe, journal.page(model.state(), (recipe, examples)))
+    page = journal.page(model.state(), (recipe, examples))
+    walk = Walk(model, recipe, page, crew)
     if walk.stopped:
         return _told(walk, examples)
     samples, walk.skipped = _score(model, examples, locate, recipe, token)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
+from falcon_lsp.learning.crew import ALONE, Crew
 from falcon_lsp.learning.dataset import Reason
 from falcon_lsp.learning.journal import Page
 from falcon_lsp.learning.policy_model import PolicyModel
@@ -41,12 +41,12 @@ class Pace(Protocol):
 class Walk:
     """The steps of one run of `falcon_lsp.learning.trainer.train` over ``model``.
 
-    Goes on where ``page`` ends. ``stopped`` says why the run ended, empty while it goes on;
-    ``skipped`` is kept with it.
+    Goes on where ``page`` ends, which the leader of a ``crew`` keeps for all. ``stopped`` says why
+    the run ended, empty while it goes on; ``skipped`` is kept with it.
     """
 
-    def __init__(self, model: PolicyModel, pace: Pace, page: Page) -> None:
-        self._model, self._pace, self._page = model, pace, page
+    def __init__(self, model: PolicyModel, pace: Pace, page: Page, crew: Crew = ALONE) -> None:
+        self._model, self._pace, self._page, self._crew = model, pace, page, crew
         self._optimizer = torch.optim.AdamW(
             model.parameters, lr=pace.learning_rate, weight_decay=0.0
         )
@@ -75,44 +75,45 @@ class Walk:
         self._write()
 
     def _write(self) -> None:
-        rows = {"now": self._model.state(), "before": self._previous, **self._moments()}
-        tensors = {
-            f"{name}.{at}": value for name, row in rows.items() for at, value in enumerate(row)
+        facts = {
+            "steps": [asdict(step) for step in self.steps],
+            "skipped": self.skipped,
+            "stopped": self.stopped,
         }
-        self._page.write(
-            tensors,
-            {
-                "steps": [asdict(step) for step in self.steps],
-                "skipped": self.skipped,
-                "stopped": self.stopped,
-            },
-        )
-
-    def _moments(self) -> dict[str, list[Tensor]]:
-        kept = [self._optimizer.state[parameter] for parameter in self._model.parameters]
-        names = ("exp_avg", "exp_avg_sq") if self.steps else ()
-        return {name: [moment[name] for moment in kept] for name in names}
+        if self._crew.leads:
+            self._page.write(_named(self._rows()), facts)
 
     def _resume(self) -> None:
-        if (found := self._page.read()) is None:
+        """Go on where the leader's page ends, in every process."""
+        found = self._page.read() if self._crew.leads else None
+        facts = self._crew.tell(found[1] if found else None)
+        if facts is None:
             return
-        tensors, facts = found
         self.steps = [StepStats(**step) for step in facts["steps"]]
         self.skipped = {name: Reason(reason) for name, reason in facts["skipped"].items()}
         self.stopped = facts["stopped"]
-        self._model.restore(list(_row(tensors, "now")))
-        self._previous = [value.to(self._model.device) for value in _row(tensors, "before")]
-        moments = zip(_row(tensors, "exp_avg"), _row(tensors, "exp_avg_sq"), strict=True)
-        for parameter, (mean, square) in zip(
-            self._model.parameters, moments, strict=bool(self.steps)
-        ):
+        for parameter in self._model.parameters if self.steps else ():
             self._optimizer.state[parameter] = {
                 "step": torch.tensor(float(len(self.steps))),
-                "exp_avg": mean.to(self._model.device),
-                "exp_avg_sq": square.to(self._model.device),
+                "exp_avg": torch.zeros_like(parameter),
+                "exp_avg_sq": torch.zeros_like(parameter),
             }
+        rows = _named(self._rows())
+        for name, kept in (found[0] if found else {}).items():
+            rows[name].copy_(kept)
+        self._crew.follow(list(rows.values()))
+
+    def _rows(self) -> dict[str, list[Tensor]]:
+        """Return every tensor that the next step depends on; the model's own, not copies."""
+        parameters = self._model.parameters
+        kept = [self._optimizer.state[parameter] for parameter in parameters]
+        moments = ("exp_avg", "exp_avg_sq") if self.steps else ()
+        return {
+            "now": [parameter.data for parameter in parameters],
+            "before": self._previous,
+            **{name: [moment[name] for moment in kept] for name in moments},
+        }
 
 
-def _row(tensors: dict[str, Tensor], name: str) -> Iterator[Tensor]:
-    count = sum(key.startswith(f"{name}.") for key in tensors)
-    return (tensors[f"{name}.{at}"] for at in range(count))
+def _named(rows: dict[str, list[Tensor]]) -> dict[str, Tensor]:
+    return {f"{name}.{at}": one for name, row in rows.items() for at, one in enumerate(row)}

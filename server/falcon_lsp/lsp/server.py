@@ -17,7 +17,8 @@ from falcon_lsp import __version__
 from falcon_lsp.completion.answer import Answer
 from falcon_lsp.config import Config
 from falcon_lsp.core.types import Outcome, new_id
-from falcon_lsp.lsp import convert, extensions, overview, status
+from falcon_lsp.learning.standing import Standing
+from falcon_lsp.lsp import beside, convert, extensions, overview, status
 from falcon_lsp.lsp.application import Application
 from falcon_lsp.lsp.base import FalconServer
 from falcon_lsp.lsp.notices import Notice
@@ -135,7 +136,7 @@ async def on_initialized(server: Falcon, _params: lsp.InitializedParams) -> None
 
 def training_listener(server: Falcon) -> Callable[[dict[str, Any]], None]:
     """Return what shows the trainer's progress in this client and follows a new adapter."""
-    report = ProgressReporter(server, "falcon: learning")
+    report, standing = ProgressReporter(server, "falcon: learning"), Standing()
     loop = asyncio.get_running_loop()
 
     def listen(event: dict[str, Any]) -> None:
@@ -145,9 +146,10 @@ def training_listener(server: Falcon) -> Callable[[dict[str, Any]], None]:
             loop.call_soon_threadsafe(server.session.anticipation.renew)
         elif what == "forgotten":
             loop.call_soon_threadsafe(server.session.forget)
-        elif what == "phase":
-            report(event["phase"], TRAINING_SHARES.get(event["phase"], 0.0))
-        elif what in {"done", "error", "failed", "paused", "cancelled"}:
+        elif what in {"phase", "step", "held"}:
+            standing.hear(event)
+            report(standing.words, TRAINING_SHARES.get(standing.phase, 0.0))
+        elif what in {"done", "error", "failed", "paused", "cancelled", "slice_over"}:
             report("", 1.0)
 
     return listen
@@ -209,14 +211,15 @@ def on_close(server: Falcon, params: lsp.DidCloseTextDocumentParams) -> None:
 async def on_inline_completion(
     server: Falcon, params: lsp.InlineCompletionParams
 ) -> lsp.InlineCompletionList:
-    """Answer with ghost text."""
-    invoked = params.context.trigger_kind is lsp.InlineCompletionTriggerKind.Invoked
-    selected = params.context.selected_completion_info
-    if selected is not None:
+    """Answer with ghost text; beside the editor's list, only with what goes on from its entry."""
+    context, uri, cursor = params.context, params.text_document.uri, params.position
+    entry = beside.entry(server.documents, uri, cursor, context.selected_completion_info)
+    if entry is None:
         return lsp.InlineCompletionList([])
-    answer = await ask(server, params.text_document.uri, params.position, invoked=invoked)
-    where = lsp.Range(params.position, params.position)
-    return lsp.InlineCompletionList([convert.inline_item(s, where) for s in answer.suggestions])
+    invoked = context.trigger_kind is lsp.InlineCompletionTriggerKind.Invoked
+    answer = await ask(server, uri, cursor, invoked=invoked, rest=entry.rest)
+    items = [convert.inline_item(s, entry.where, entry.typed) for s in answer.suggestions]
+    return lsp.InlineCompletionList(items)
 
 
 async def on_completion(server: Falcon, params: lsp.CompletionParams) -> lsp.CompletionList:
@@ -232,9 +235,11 @@ async def on_completion(server: Falcon, params: lsp.CompletionParams) -> lsp.Com
     return lsp.CompletionList(True, [encode(each) for each in answer.suggestions])
 
 
-async def ask(server: Falcon, uri: str, where: lsp.Position, *, invoked: bool) -> Answer:
+async def ask(
+    server: Falcon, uri: str, where: lsp.Position, *, invoked: bool, rest: str = ""
+) -> Answer:
     """Ask the session for suggestions at a place."""
-    return await server.session.complete(uri, convert.position(where), invoked=invoked)
+    return await server.session.complete(uri, convert.position(where), invoked=invoked, rest=rest)
 
 
 async def on_accepted(server: Falcon, completion_id: str, *_rest: Any) -> bool:

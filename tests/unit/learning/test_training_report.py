@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -13,10 +15,17 @@ from episodes_factory import episode, events_of
 from falcon_lsp.config import Config, from_client_options
 from falcon_lsp.core.paths import Store, locked
 from falcon_lsp.core.types import Outcome
+from falcon_lsp.learning import standing
 from falcon_lsp.learning.forgetting import trainer_lock
-from falcon_lsp.learning.report import TrainingError, train_from_logs
+from falcon_lsp.learning.gate import Verdict
+from falcon_lsp.learning.report import TrainingError, TrainingReport, train_from_logs
+from falcon_lsp.learning.report_files import report_folder, write_report
+from falcon_lsp.learning.update import UpdateReport
+from falcon_lsp.learning.walk import StepStats
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import AdapterRegistry
+
+VERDICT = Verdict(True, (), 8, 2, 0.2, 0.1, -0.1, 0.001, 0.01, finite=True)
 
 
 @pytest.fixture
@@ -64,7 +73,8 @@ def test_the_report_says_what_was_used_what_not_and_why(
     update = body["updates"][0]
     assert len(update["steps"]) >= 1
     assert {"promoted", "reasons", "liked_gain", "kl", "regression"} <= update["verdict"].keys()
-    assert AdapterRegistry(store.adapters).show(update["adapter_id"]).metrics == update
+    kept = AdapterRegistry(store.adapters).show(update["adapter_id"]).metrics
+    assert kept | update == kept
     assert shares[-1] == ("done", 1.0)
     assert [share for _, share in shares] == sorted(share for _, share in shares)
     text = "\n".join(report.lines())
@@ -125,3 +135,38 @@ def test_a_running_trainer_is_one_sentence(store, config) -> None:
 
     with locked(trainer_lock(store)), pytest.raises(TrainingError, match="running already"):
         train_from_logs(store, config, None, refuse)
+
+
+def test_the_report_on_disk_has_a_page_a_picture_and_numbers(tmp_path) -> None:
+    steps = tuple(StepStats(n, 1.0 / (n + 1), 0.01 * n, 1.0, 0.0, 40) for n in range(4))
+    update = UpdateReport({"cmp-1": "trained:adp-1"}, "adp-1", used=1, steps=steps, verdict=VERDICT)
+    report = TrainingReport((update,), ("log.jsonl:2: broken",), 3, "adp-1")
+    folder = report_folder(Store(tmp_path, tmp_path), datetime(2026, 11, 21, 7, 8, 9, tzinfo=UTC))
+    page = write_report(report, folder)
+    assert page == tmp_path / "reports" / "training-20261121-070809" / "report.md"
+    text = page.read_text("utf-8")
+    assert all(f"    {line}" in text for line in report.lines())
+    assert text.count("\n| ") == 1 + 1 + len(steps)
+    assert json.loads((folder / "report.json").read_text("utf-8"))["current"] == "adp-1"
+    picture = ET.fromstring((folder / "steps.svg").read_text("utf-8"))
+    dots = picture.findall(".//{http://www.w3.org/2000/svg}circle")
+    assert len(dots) == 2 * len(steps)
+    heights = [float(dot.attrib["cy"]) for dot in dots]
+    assert heights[:4] == sorted(heights[:4])  # the loss falls
+    assert heights[4:] == sorted(heights[4:], reverse=True)  # the KL rises
+
+
+def test_a_report_of_nothing_has_no_picture_in_its_page(tmp_path) -> None:
+    page = write_report(TrainingReport((), (), 3, "base"), tmp_path / "report")
+    assert "3 waiting" in page.read_text("utf-8")
+    assert "steps.svg" not in page.read_text("utf-8")
+    ET.fromstring((tmp_path / "report" / "steps.svg").read_text("utf-8"))
+
+
+def test_others_can_see_that_training_goes_on(store, config, encoding, tiny_model) -> None:
+    with closing(Ledger(store.ledger)) as ledger:
+        fill(ledger, encoding, tiny_model.name)
+    seen = {""}
+    train_from_logs(store, config, None, lambda *_: seen.add(standing.read(store)))
+    assert {"loading", "training, 1 steps"} <= seen
+    assert standing.read(store) == ""
