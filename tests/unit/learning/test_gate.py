@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -27,6 +28,11 @@ BETTER = Measurements(
     kl=0.02,
     finite=True,
 )
+
+
+FILES = ["one"] * 6 + ["other"] * 4
+ONE_FILE_LOST = [-0.5] * 6 + [-1.1, -1.2, -1.1, -1.05]
+REPLAYED: dict[str, Any] = {"kept_current": [0.5, 0.5], "kept_candidate": [0.5, 0.5]}
 
 
 def test_a_better_candidate_is_promoted_with_every_number() -> None:
@@ -56,6 +62,12 @@ def test_a_better_candidate_is_promoted_with_every_number() -> None:
         ({"disliked_candidate": [-0.5] * 3}, "rejected text gained more"),
         ({"regression_candidate": [-0.52, -0.72]}, "ordinary code"),
         ({"regression_candidate": [math.nan, -0.7]}, "ordinary code"),
+        ({"files": FILES, "liked_candidate": ONE_FILE_LOST}, "contradict"),
+        ({"workspaces": FILES, "liked_candidate": ONE_FILE_LOST}, "contradict"),
+        ({"kept_current": [0.5, 0.5], "kept_candidate": [0.5, 0.4]}, "less of what was kept"),
+        ({"kept_current": [0.5], "kept_candidate": [math.nan]}, "less of what was kept"),
+        ({"broken_current": 1, "broken_candidate": 2}, "breaks 1 more files"),
+        (REPLAYED | {"tokens_current": 20, "tokens_candidate": 30}, "it takes 30 tokens, not 20"),
     ],
 )
 def test_each_condition_alone_refuses(change, reason) -> None:
@@ -79,6 +91,37 @@ def test_the_bound_is_below_the_mean_and_repeats_itself() -> None:
     values = [0.0, 0.1, 0.2, 0.5]
     assert bootstrap_bound(values, 0.9, 0) == bootstrap_bound(values, 0.9, 0) < 0.2
     assert bootstrap_bound([0.3] * 5, 0.9, 0) == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"files": FILES, "liked_candidate": [-0.5] * 6 + [-1.1, -0.8, -1.1, -0.9]},
+        {"files": ["one"] * 7 + ["other"] * 3, "liked_candidate": [-0.5] * 7 + [-1.1] * 3},
+        {"kept_current": [0.5, 0.0], "kept_candidate": [0.5, 0.0]},
+        {"kept_current": [0.5, 0.5], "kept_candidate": [0.4, 0.7]},
+        {"broken_current": 2, "broken_candidate": 1},
+        REPLAYED | {"tokens_current": 20, "tokens_candidate": 29},
+    ],
+    ids=[
+        "one file unsure",
+        "too few of one file",
+        "as before",
+        "more kept",
+        "fewer broken",
+        "longer",
+    ],
+)
+def test_what_may_be_chance_or_holds_is_no_objection(change) -> None:
+    assert judge(replace(BETTER, **change)).reasons == ()
+
+
+def test_the_verdict_tells_what_was_asked_again() -> None:
+    asked = {"tokens_current": 20, "tokens_candidate": 25, "broken_current": 1}
+    verdict = judge(replace(BETTER, **(REPLAYED | asked | {"kept_candidate": [0.5, 0.75]})))
+    assert (verdict.replayed, verdict.kept_gain, verdict.broken, verdict.length) == (
+        2, 0.125, -1, 1.25,
+    )  # fmt: skip
 
 
 def test_no_rejected_text_is_no_objection() -> None:
