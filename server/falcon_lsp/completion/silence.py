@@ -27,6 +27,8 @@ ADVICE: Final = {
     "stopped": "The server was ending: wait until it has started again.",
     "no model": "There is no model: run `falcon-lsp doctor`, which says what is missing.",
     "nothing to add": "The model ended at once: type a little more, or ask explicitly.",
+    "the list shows something else": "The editor's list of completions shows something else: take "
+    "its entry, or close it with Escape.",
     "filtered": "What the model said did not fit in here: type a little more.",
     "the adapter changed": "What was learned was being put to use: go on typing.",
     "the document is not open or too large": "The editor has not opened this document, or it is "

@@ -46,10 +46,12 @@ def accepted_command(completion_id: str) -> lsp.Command:
     return lsp.Command("Suggestion accepted", ACCEPTED_COMMAND, arguments=[completion_id])
 
 
-def inline_item(suggestion: Suggestion, where: lsp.Range) -> lsp.InlineCompletionItem:
-    """Return a suggestion as ghost text."""
+def inline_item(
+    suggestion: Suggestion, where: lsp.Range, typed: str = ""
+) -> lsp.InlineCompletionItem:
+    """Return a suggestion as ghost text that replaces ``where``, in which ``typed`` stands."""
     command = accepted_command(suggestion.completion_id)
-    return lsp.InlineCompletionItem(suggestion.text, range=where, command=command)
+    return lsp.InlineCompletionItem(typed + suggestion.text, range=where, command=command)
 
 
 def completion_item(

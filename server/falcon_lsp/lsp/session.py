@@ -18,6 +18,7 @@ from falcon_lsp.core.types import CompletionRequest, Diagnostic, Outcome, TextEd
 from falcon_lsp.lsp import convert
 from falcon_lsp.lsp.anticipation import Anticipation
 from falcon_lsp.lsp.application import Application
+from falcon_lsp.lsp.beside import going_on
 from falcon_lsp.lsp.documents import DocumentStore
 from falcon_lsp.lsp.generations import Generations
 from falcon_lsp.memory.diagnostics import compile_check, difference, follow
@@ -87,8 +88,13 @@ class Session:
             for folder, settings in raw.items()
         }
 
-    async def complete(self, uri: str, position: Position, *, invoked: bool) -> Answer:
-        """Answer one request of the editor; one that goes on where another is joins it."""
+    async def complete(
+        self, uri: str, position: Position, *, invoked: bool, rest: str = ""
+    ) -> Answer:
+        """Answer one request of the editor; one that goes on where another is joins it.
+
+        What does not begin with ``rest`` is neither answered nor taken for offered.
+        """
         request = self._request(uri, position, invoked=invoked)
         if isinstance(request, str):
             self._note(uri, answer := Answer.nothing(request))
@@ -99,6 +105,7 @@ class Session:
         except asyncio.CancelledError:
             self._note(uri, Answer.nothing("cancelled"))
             raise
+        answer = going_on(answer, rest)
         self._note(uri, answer, (time.perf_counter() - started) * 1000)
         self._offer(request, answer)
         self.rests(uri, position)
