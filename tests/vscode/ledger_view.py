@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 
 from workbench import Workbench, until
@@ -11,6 +12,7 @@ from falcon_lsp.core.types import Outcome
 from falcon_lsp.lsp.notices import read_notices
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.memory.ledger import Ledger
+from falcon_lsp.model.adapters import AdapterManifest, AdapterRegistry
 
 
 def _store(editor: Workbench) -> Store:
@@ -34,6 +36,16 @@ def wait_for(editor: Workbench, file: str, outcome: Outcome) -> Episode:
         return found[-1] if found else None
 
     return until(find, f"episode of {file} that is {outcome}")
+
+
+def adapters(editor: Workbench) -> Sequence[AdapterManifest]:
+    """Return the adapters that were trained, oldest first."""
+    return AdapterRegistry(_store(editor).adapters).list()
+
+
+def answers(editor: Workbench) -> int:
+    """Return how many requests the running servers have answered with nothing."""
+    return sum(sum(server["silences"].values()) for server in read_notices(_store(editor)))
 
 
 def silences(editor: Workbench) -> set[str]:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
-from playwright.sync_api import Browser, Locator, Page
+from playwright.sync_api import Browser, FrameLocator, Locator, Page
 
 HERE = Path(__file__).parent
 MODULES = HERE / "node_modules"
@@ -271,6 +271,14 @@ class Workbench:
         """Wait until the server has come up for the ``starts``-th time."""
         said = "The server is running."
         until(lambda: self.server_log().count(said) >= starts, f"start {starts}", patience)
+
+    def wait_until_ready(self) -> None:
+        """Wait until the status bar says that the model is there."""
+        self.status().locator(".codicon-sparkle").wait_for()
+
+    def webview(self) -> FrameLocator:
+        """Return the page of the webview in front: frames within frames."""
+        return self.page.frame_locator("iframe.webview.ready").frame_locator("#active-frame")
 
     def errors(self) -> list[str]:
         """Return the lines of errors in the logs of the extension host and of the extension."""
