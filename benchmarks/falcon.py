@@ -58,8 +58,8 @@ SIZES = {
     "small": Size(arms.SMALL, (0,), 100, Recipe(tokens=60_000)),
     "full": Size(
         tuple(arm.name for arm in arms.ARMS), (0, 1, 2), 0,
-        Recipe(tokens=6_000_000, contexts=24, samples=10, tasks=4, batch=48),
-        (1e-4, 3e-4, 1e-3), 1_000_000,
+        Recipe(tokens=2_000_000, contexts=24, samples=10, tasks=4, batch=48),
+        (1e-4, 3e-4, 1e-3), 300_000,
     ),
 }  # fmt: skip
 

@@ -18,8 +18,8 @@ from proof.training import MAX_TOKENS, Learner
 
 SAMPLES = 10
 TEMPERATURE = 0.8
-TOGETHER = 8
-"""Holes that are asked at a time."""
+TOGETHER = 40
+"""Holes that are asked at a time, after which they are kept."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,10 +26,11 @@ from falcon_lsp.model.decoding import Answer, Pieces, split_for_healing
 from falcon_lsp.model.fim import FimFormat
 from falcon_lsp.model.tokenizer import CodeTokenizer
 
-BATCH_TOKENS = 8_192
-"""Padded prompt tokens, times samples once the samples part, that are computed together."""
+BATCH_TOKENS, BATCH_ROWS = 8_192, 64
+"""Padded prompt tokens that are read together, and samples that grow together."""
 
-BATCH_ROWS = 64
+ACCELERATED = 8
+"""So many times as much fits a graphics processor, and is needed to keep it busy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +141,7 @@ class Sampler:
             for one in asked
         ]
         with _cached_attention(self._model):
-            for batch in _batches(rows):
+            for batch in _batches(rows, 1 if self._model.device.type == "cpu" else ACCELERATED):
                 self._decode(batch, token)
         return [[row.rollout() for row in group] for group in rows]
 
@@ -245,12 +246,12 @@ def _draw(logprobs: Tensor, row: _Row) -> int:
     return min(int(torch.searchsorted(chances, point, right=True)), len(chances) - 1)
 
 
-def _batches(groups: Sequence[list[_Row]]) -> Iterator[list[list[_Row]]]:
-    """Yield runs of groups of like length, the longest first, that fit both budgets."""
+def _batches(groups: Sequence[list[_Row]], room: int) -> Iterator[list[list[_Row]]]:
+    """Yield runs of groups of like length, the longest first, within ``room`` times the budgets."""
     left = sorted(groups, key=lambda group: len(group[0].context))
     while left:
         longest, samples = len(left[-1][0].context), len(left[-1])
-        count = max(1, min(BATCH_ROWS // samples, BATCH_TOKENS // longest))
+        count = max(1, min(room * BATCH_ROWS // samples, room * BATCH_TOKENS // longest))
         yield left[-count:]
         del left[-count:]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from falcon_lsp.core.cancellation import CancellationToken, Cancelled
 from falcon_lsp.core.types import Prompt
+from falcon_lsp.learning import rollouts
 from falcon_lsp.learning.dataset import Encoding, Scored
 from falcon_lsp.learning.objectives.tokens import token_logprobs
 from falcon_lsp.learning.rollouts import Asked, Rollout, Sampler, Sampling
@@ -127,3 +129,21 @@ def test_a_cancelled_sampling_stops(sampler: Sampler) -> None:
     token.cancel()
     with pytest.raises(Cancelled):
         sampler.sample(ASKED, Sampling(2), token)
+
+
+def test_batches_keep_to_their_budgets_and_lose_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollouts, "BATCH_TOKENS", 100)
+    monkeypatch.setattr(rollouts, "BATCH_ROWS", 12)
+    row = namedtuple("row", "context")
+    groups = [[row(range(length))] * 4 for length in (5, 70, 20, 20, 20, 300)]
+    for room, sizes in ((1, [1, 1, 3, 1]), (8, [2, 4])):
+        batches = list(rollouts._batches(groups, room))
+        assert [len(batch) for batch in batches] == sizes
+        assert sorted(len(g[0].context) for batch in batches for g in batch) == [
+            5,
+            20,
+            20,
+            20,
+            70,
+            300,
+        ]
