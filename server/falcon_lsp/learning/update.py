@@ -24,12 +24,13 @@ from falcon_lsp.learning.dataset import (
     Encoding,
     Reason,
     TrainingExample,
-    build_example,
     judgements,
     split_by_time,
 )
 from falcon_lsp.learning.gate import LEAST_LIKED, Verdict
 from falcon_lsp.learning.journal import NO_JOURNAL, Journal
+from falcon_lsp.learning.lessons import build_lesson
+from falcon_lsp.learning.losses import Objective
 from falcon_lsp.learning.meta import (
     Learned,
     MetaRecipe,
@@ -173,7 +174,8 @@ class Updater:
         other workspaces, stays in sight.
         """
         parent = self._registry.current(self._files.sha256)
-        material = sort_out(episodes, self._encoding, self._already_learned(parent))
+        learned_before, objective = self._already_learned(parent), self._recipe.objective
+        material = sort_out(episodes, self._encoding, learned_before, objective)
         if not material.examples:
             return UpdateReport(
                 _results(material.skipped), parent=parent, stopped="nothing to train on"
@@ -244,7 +246,7 @@ class Updater:
         episodes: Sequence[Episode],
         token: CancellationToken,
     ) -> list[TrainingExample]:
-        """Add the gated terms to the rewards, which change in size and never in sign."""
+        """Add to the rewards the gated terms, which never change a sign, and what tests say."""
         known = {episode.completion_id: episode for episode in episodes}
         told = [known[example.completion_id] for example in examples]
         found = reward_all(told, self._appraiser, token)
@@ -270,7 +272,8 @@ class Updater:
             recipe.seed,
         )
         tasks = [
-            make_task(key, group, known, self._encoding, levels) for key, group in drawn.items()
+            make_task(key, group, known, self._encoding, levels, recipe.objective)
+            for key, group in drawn.items()
         ]
 
         def inner(examples: Sequence[TrainingExample]) -> TrainingRun:
@@ -306,7 +309,12 @@ class Updater:
         return frozenset(learned)
 
 
-def sort_out(episodes: Sequence[Episode], encoding: Encoding, learned: frozenset[str]) -> Material:
+def sort_out(
+    episodes: Sequence[Episode],
+    encoding: Encoding,
+    learned: frozenset[str],
+    objective: Objective = Objective.POLICY,
+) -> Material:
     """Hold out the newest episodes and build examples of the others."""
     material = Material()
     over = surplus(episodes)
@@ -323,7 +331,7 @@ def sort_out(episodes: Sequence[Episode], encoding: Encoding, learned: frozenset
             material.later.episodes.append(episode)
             found = Reason.HELD_OUT
         else:
-            found = build_example(episode, encoding)
+            found = build_lesson(episode, encoding, objective)
         if isinstance(found, Reason):
             material.skipped[episode.completion_id] = found
         else:

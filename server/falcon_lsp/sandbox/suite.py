@@ -44,15 +44,19 @@ class SuiteResult:
     @property
     def pass_ratio(self) -> float | None:
         """The share of tests that passed; None when none ran to its end."""
-        passed = sum(not error for error in self.tests.values())
-        return passed / len(self.tests) if self.tests else None
+        return len(self.passed) / len(self.tests) if self.tests else None
+
+    @property
+    def passed(self) -> list[str]:
+        """The tests that passed, in the order in which they ran."""
+        return [name for name, error in self.tests.items() if not error]
 
     def share_of(self, reference: SuiteResult) -> float | None:
         """Return the share of the tests passed in ``reference`` that passed here too, or None.
 
-        Tests that fail for reasons of their own, or that vanish, do not count for a suggestion.
+        Tests that fail for reasons of their own do not count; those that vanish have not passed.
         """
-        expected = [name for name, error in reference.tests.items() if not error]
+        expected = reference.passed
         kept = sum(self.tests.get(name) == "" for name in expected)
         return kept / len(expected) if expected else None
 

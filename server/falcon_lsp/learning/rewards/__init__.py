@@ -28,6 +28,7 @@ from falcon_lsp.learning.rewards.scoring import (
     score,
     score_all,
 )
+from falcon_lsp.learning.rewards.workspace import WorkspaceTests
 
 __all__ = [
     "ERROR_LINE",
@@ -43,6 +44,7 @@ __all__ = [
     "TestProgram",
     "Trial",
     "Verdict",
+    "WorkspaceTests",
     "assemble",
     "assert_steps",
     "check_steps",

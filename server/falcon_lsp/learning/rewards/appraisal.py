@@ -1,4 +1,4 @@
-"""The gated terms of a batch: one process of a linter, and a judge where one is set."""
+"""The gated terms of a batch: one process of a linter, a judge where one is set; and tests."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ from falcon_lsp.config import Config
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.paths import Store
 from falcon_lsp.learning.rewards.complexity import complexity_terms
+from falcon_lsp.learning.rewards.execution import TestOutcome
 from falcon_lsp.learning.rewards.instructions import instruction_term
 from falcon_lsp.learning.rewards.judge import Judge
 from falcon_lsp.learning.rewards.sample import Sample
 from falcon_lsp.learning.rewards.style import style_terms
+from falcon_lsp.learning.rewards.workspace import WorkspaceTests
+from falcon_lsp.memory.episodes import Episode
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,18 +33,27 @@ class Appraiser:
     """Reads texts; without a ``judge`` all of it happens on this machine.
 
     Below ``folder`` (default: the system's) the linter finds them, for as long as it runs.
+    ``tests`` runs those of a workspace, for users who asked for that.
     """
 
     judge: Judge | None = None
     folder: Path | None = None
+    tests: WorkspaceTests | None = None
 
     @classmethod
     def of(cls, config: Config, store: Store) -> Appraiser:
         """Return the appraiser that the settings ask for: with a judge only where one is named."""
+        tests = WorkspaceTests.of(config)
         if not config.judge_server:
-            return cls(folder=store.cache)
+            return cls(folder=store.cache, tests=tests)
         judge = Judge(config.judge_server, config.judge_model, store.verdicts)
-        return cls(judge, store.cache)
+        return cls(judge, store.cache, tests)
+
+    def outcomes(
+        self, episode: Episode, token: CancellationToken | None = None
+    ) -> Sequence[TestOutcome]:
+        """Return what the workspace's tests say of an episode; raises `Cancelled` before a run."""
+        return self.tests.outcomes(episode, token) if self.tests else ()
 
     def appraise(
         self, samples: Sequence[Sample], token: CancellationToken | None = None

@@ -55,8 +55,11 @@ def reward(episode: Episode, outcomes: Sequence[TestOutcome] = ()) -> Reward:
 def reward_all(
     episodes: Sequence[Episode], appraiser: Appraiser, token: CancellationToken | None = None
 ) -> list[Reward]:
-    """Return the reward of each episode, with the gated terms; raises `Cancelled`."""
-    pairs = [(episode_sample(episode), episode_evidence(episode)) for episode in episodes]
+    """Return the reward of each episode, with tests and the gated terms; raises `Cancelled`."""
+    pairs = [
+        (episode_sample(one), episode_evidence(one, appraiser.outcomes(one, token)))
+        for one in episodes
+    ]
     return _combine_all(pairs, appraiser, token)
 
 
