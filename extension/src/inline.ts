@@ -44,7 +44,7 @@ export function watchAnswers(feedback: FeedbackTracker) {
     next: Next,
   ): Promise<Answer | null | undefined> => {
     // What is typed now replaces the selection: a suggestion behind it would mislead.
-    const answer = isSelecting() ? [] : await next(document, position, context, token);
+    const answer = isSelecting(document) ? [] : await next(document, position, context, token);
     if (!token.isCancellationRequested) {
       const items = Array.isArray(answer) ? answer : (answer?.items ?? []);
       feedback.offered(document, position, items);
@@ -74,8 +74,10 @@ export function registerKeys(feedback: FeedbackTracker): Dispose[] {
   ];
 }
 
-function isSelecting(): boolean {
-  return activeEditor()?.selections.some((selection) => !selection.isEmpty) ?? false;
+function isSelecting({ uri }: TextDocument): boolean {
+  const editor = activeEditor();
+  const here = editor?.document.uri.toString() === uri.toString();
+  return here && editor.selections.some((selection) => !selection.isEmpty);
 }
 
 /** Hide the suggestion; resolves when the server knows that it was not wanted. */

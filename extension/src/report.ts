@@ -15,6 +15,7 @@ import {
   createPanel,
   registerCommand,
   showError,
+  showInfo,
   type Dispose,
   type Panel,
 } from "./vscodeapi";
@@ -106,7 +107,12 @@ export class LearningReport {
     await this.refresh(answer?.message ?? "");
   }
 
+  /** Show what is so now, and say what was done; without a page, say it alone. */
   private async refresh(said: string): Promise<void> {
+    if (this.panel === undefined) {
+      await showInfo(said);
+      return;
+    }
     const { html } = await this.server.request("falcon/report", { search: this.search });
     this.panel?.post({ html, said });
   }
@@ -142,7 +148,7 @@ export class LearningReport {
     } finally {
       await handle.close();
     }
-    await this.refresh(`${count} events are in ${file}.`);
+    await this.refresh(`${count} events were written to ${file}.`);
   }
 
   /** Failures are told where the user is looking. */

@@ -149,7 +149,16 @@ test("what is remembered is written part by part, a line for each event", async 
   await panel.say({ action: "export" });
   assert.equal(readFileSync(file, "utf-8"), '{"a": 1}\n{"b": "ü"}\n{"c": 3}\n');
   assert.deepEqual(server.received("falcon/export"), [{ after: 0 }, { after: 1 }, { after: 2 }]);
-  assert.deepEqual(panel.posted, [{ html: "<h1>Report</h1>", said: `3 events are in ${file}.` }]);
+  assert.deepEqual(panel.posted, [{ html: "<h1>Report</h1>", said: `3 events were written to ${file}.` }]);
+});
+
+test("an export by command is told without the report being open", async () => {
+  const file = path.join(folder, "by-command.jsonl");
+  server.exported = [['{"a": 1}']];
+  editor.answers.push(file);
+  await editor.commands.get("falcon.exportMemory")?.();
+  assert.deepEqual(editor.messages, [`1 events were written to ${file}.`]);
+  assert.deepEqual(server.received("falcon/report"), []);
 });
 
 test("the report is saved as a page of its own", async () => {

@@ -26,12 +26,12 @@ TERMS = {
 def summary(report: Report) -> Markup:
     """Return what there is to know at a glance."""
     now, before = report.this_week, report.last_week
-    served = "none: the model as it came" if report.current == BASE else report.current
+    served = "none" if report.current == BASE else report.current
     tiles = (
         ("Taken this week", words.percent(now.acceptance), _against(now, before)),
         ("Kept this week", words.count(now.kept_chars), "characters of what you took"),
         ("Remembered", words.count(report.counts.get("suggestions", 0)), "suggestions in all"),
-        ("Adapter", served, _adapters_in_words(report.versions)),
+        ("Adapter", served, _adapters_in_words(report)),
     )
     return tag(
         "dl",
@@ -325,6 +325,8 @@ def _against(now: Period, before: Period) -> str:
     return f"{shown}; {words.percent(before.acceptance)} the week before"
 
 
-def _adapters_in_words(versions: Sequence[Version]) -> str:
-    promoted = sum(each.promoted for each in versions)
-    return f"{promoted} promoted, {len(versions) - promoted} set aside"
+def _adapters_in_words(report: Report) -> str:
+    if not report.versions:
+        return "the model as it came"
+    promoted = sum(each.promoted for each in report.versions)
+    return f"{promoted} promoted, {len(report.versions) - promoted} set aside"
