@@ -66,12 +66,13 @@ def measure(folder: Path, enough: int) -> Extent:
             with os.scandir(waiting.pop()) as found:
                 for entry in found:
                     entries += 1
-                    about = entry.stat(follow_symlinks=False)
-                    size += about.st_blocks * 512
-                    if stat.S_ISDIR(about.st_mode):
-                        waiting.append(entry.path)
+                    with contextlib.suppress(FileNotFoundError):  # gone meanwhile
+                        about = entry.stat(follow_symlinks=False)
+                        size += about.st_blocks * 512
+                        if stat.S_ISDIR(about.st_mode):
+                            waiting.append(entry.path)
         except FileNotFoundError:
-            continue  # gone meanwhile
+            continue
         except OSError:
             entries += enough
     return Extent(size, entries)

@@ -19,6 +19,9 @@ from falcon_lsp.sandbox.scratch import Extent, measure
 INTERVAL = 0.05
 """Seconds between two looks at threads, memory and folder."""
 
+REWRITES = 16
+"""How often a program may write all that its folder may hold: it could hide files while we look."""
+
 _PIECE = 65_536
 _ANY_NUMBER = 10**9
 _SCAN_SHARE = 10
@@ -181,6 +184,8 @@ class _Watched:
         self._used = self._used.at_least(used)
         if threads > self._limits.threads:
             return f"it started more than {self._limits.threads} threads"
+        if _written(inner) > REWRITES * self._limits.folder_bytes:
+            return f"it wrote {REWRITES} times what its folder may hold"
         grown = self._grown(inner)
         if grown.entries > self._limits.folder_entries:
             return f"it made more than {self._limits.folder_entries} files"
@@ -229,6 +234,16 @@ def _look_at(pid: int) -> tuple[int, Usage]:
     cpu_seconds = (int(ticks[11]) + int(ticks[12])) / os.sysconf("SC_CLK_TCK")
     kilobytes = about.get("VmHWM", "0").split()[0]
     return int(about.get("Threads", "0")), Usage(cpu_seconds, int(kilobytes) * 1024)
+
+
+def _written(pid: int) -> int:
+    """Return the bytes that a process has written so far, also those that have been replaced."""
+    try:
+        lines = Path(f"/proc/{pid}/io").read_text("ascii").splitlines()
+    except OSError:
+        return 0
+    about = dict(line.split(": ", 1) for line in lines)
+    return max(int(about["wchar"]), int(about["write_bytes"]))
 
 
 def _deleted_but_open(pid: int) -> int:

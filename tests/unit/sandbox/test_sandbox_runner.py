@@ -117,6 +117,10 @@ BOMBS = {
         "time.sleep(60)",
         Status.OVER_LIMIT, "4194304 bytes",
     ),
+    "one file again and again": (
+        "import time\nfor n in range(150): open('x', 'wb').write(bytes(2**19))\ntime.sleep(60)",
+        Status.OVER_LIMIT, "16 times",
+    ),
     "folders too deep to look into": (
         "import os, time\nfor n in range(150):\n    os.mkdir('d' * 200)\n    os.chdir('d' * 200)\n"
         "time.sleep(60)",
