@@ -78,7 +78,7 @@ class _Scorer:
         means: list[float] = []
         for start in range(0, len(sequences), self._rows):
             self._token.check()
-            batch = collate(sequences[start : start + self._rows])
+            batch = collate(sequences[start : start + self._rows]).to(self._model.device)
             sums = (self._model.logprobs(batch) * batch.mask).sum(-1)
             means += (sums / batch.mask.sum(-1)).tolist()
         return means
@@ -91,7 +91,7 @@ def mean_kl(
     total = tokens = 0.0
     for start in range(0, len(sequences), rows):
         token.check()
-        batch = collate(sequences[start : start + rows])
+        batch = collate(sequences[start : start + rows]).to(model.device)
         with torch.no_grad():
             with model.base():
                 base_logits = model.logits(batch)
