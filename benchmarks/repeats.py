@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import random
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from evaluation import commits
+from evaluation.hands import Steady, Stop, stops
 from evaluation.intervals import Ratio
 from evaluation.results import machine
 from falcon_lsp.core.paths import Store, atomic_write
@@ -30,7 +30,7 @@ from falcon_lsp.memory.short_term import MAX_EDITS
 from falcon_lsp.replay.git import Git
 from falcon_lsp.replay.sampling import stretches
 from falcon_lsp.replay.sources import History
-from falcon_lsp.replay.strokes import Hunk, Work, plan
+from falcon_lsp.replay.strokes import plan
 from falcon_lsp.replay.user import decide, kept_characters
 
 HERE = Path(__file__).parent
@@ -54,13 +54,6 @@ class Found:
     numbers: tuple[float, ...]
     wanted: bool
     kept: int
-
-
-class _Steady(random.Random):
-    """Draws by which the simulated developer never slips."""
-
-    def random(self) -> float:
-        return 1.0
 
 
 def main() -> None:
@@ -153,39 +146,23 @@ class _Typist:
                 for step in range(stretch.start, min(stretch.end, stretch.start + COMMITS)):
                     commit = history.steps[step]
                     for work in plan(history.changes(step), f"{SEED}:{commit}"):
-                        yield from self._write(work, commit)
-
-    def _write(self, work: Work, commit: str) -> Iterator[Found]:
-        text, path = work.change.before, work.change.path
-        for hunk in work.hunks:
-            text = self._add(path, text, TextEdit(hunk.at, hunk.at + hunk.removed, hunk.ending))
-            done = 0
-            for stop in sorted({stop for run in hunk.runs for stop in run.stops}):
-                text = self._type(path, text, hunk, done, stop)
-                done = stop
-                yield from self._ask(path, text, hunk, stop, commit)
-            text = self._type(path, text, hunk, done, len(hunk.text))
-
-    def _type(self, path: str, text: str, hunk: Hunk, begin: int, end: int) -> str:
-        at = hunk.at + begin
-        return self._add(path, text, TextEdit(at, at, hunk.text[begin:end]))
+                        for stop in stops(work, self._add):
+                            yield from self._ask(stop, commit)
 
     def _add(self, path: str, text: str, edit: TextEdit) -> str:
         self._now += 1.0
-        empty = edit.start == edit.end and not edit.new_text
-        return text if empty else self._edits.add(path, text, edit, self._now)
+        return self._edits.add(path, text, edit, self._now)
 
-    def _ask(self, path: str, text: str, hunk: Hunk, stop: int, commit: str) -> Iterator[Found]:
+    def _ask(self, stop: Stop, commit: str) -> Iterator[Found]:
         self.stops += 1
-        at = hunk.at + stop
-        moment, earlier = repeats.moment_of(list(self._edits), path, text, at)
-        truth = hunk.text[stop:]
+        path = stop.work.change.path
+        moment, earlier = repeats.moment_of(list(self._edits), path, stop.text, stop.offset)
         for sighting in repeats.sightings(earlier, moment):
-            taken = decide(sighting.text, truth, _Steady()).taken
-            right = common_length(sighting.text[:taken], truth)
+            taken = decide(sighting.text, stop.truth, Steady()).taken
+            right = common_length(sighting.text[:taken], stop.truth)
             yield Found(
                 self._project, commit, self.stops, sighting.numbers, taken > 0,
-                kept_characters(truth[:right]),
+                kept_characters(stop.truth[:right]),
             )  # fmt: skip
 
 

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from evaluation.commits import Project
+from evaluation.hands import Steady, Stop, stops
 from falcon_lsp.completion.service import CompletionService
 from falcon_lsp.config import CompletionOptions, Config
 from falcon_lsp.core.cancellation import CancellationToken
-from falcon_lsp.core.text import common_length
-from falcon_lsp.core.types import CompletionRequest, Outcome, Suggestion
+from falcon_lsp.core.text import TextSnapshot, common_length
+from falcon_lsp.core.types import CompletionRequest, Outcome, Suggestion, TextEdit
 from falcon_lsp.memory import events
 from falcon_lsp.memory.events import Place
 from falcon_lsp.memory.short_term import ShortTermMemory
@@ -29,10 +30,10 @@ from falcon_lsp.model.engine import Engine
 from falcon_lsp.replay.git import Git
 from falcon_lsp.replay.sampling import stretches
 from falcon_lsp.replay.sources import History, language_of
-from falcon_lsp.replay.strokes import Hunk, Run, Work, plan
+from falcon_lsp.replay.strokes import Work, plan
 from falcon_lsp.replay.user import Decision, Reaction, decide, kept_characters
 
-SEED = 5
+SEED = 6
 MINUTES = 8.0
 """The budget whose draw of commits is followed, as in a replay."""
 OPEN_FILES = 4
@@ -88,53 +89,46 @@ class Typist:
                         yield from self._write(work, step)
 
     def _write(self, work: Work, step: int) -> Iterator[Sighting]:
-        text = work.change.before
-        path = work.change.path
-        for hunk in work.hunks:
-            text = text[: hunk.at] + hunk.ending + text[hunk.at + hunk.removed :]
-            for run in hunk.runs:
-                yield from self._type(work, hunk, run, text, step)
-            text = text[: hunk.at] + hunk.text + text[hunk.at :]
-        self._open.pop(path, None)
-        self._open[path] = text
+        for stop in stops(work, self._put):
+            shown = self._ask(stop)
+            if shown is not None:
+                yield self._judge(stop, shown, step)
+        change = work.change
+        self._open.pop(change.path, None)
+        self._open[change.path] = change.after
         while len(self._open) > OPEN_FILES:
             del self._open[next(iter(self._open))]
 
-    def _type(self, work: Work, hunk: Hunk, run: Run, around: str, step: int) -> Iterator[Sighting]:
-        done = run.start
-        for stop in sorted(run.stops):
-            if stop < done:
-                continue
-            at = hunk.at + stop
-            text = around[: hunk.at] + hunk.text[:stop] + around[hunk.at :]
-            shown = self._ask(work, text, at)
-            if shown is None:
-                continue
-            truth = hunk.text[stop:]
-            seed = f"{SEED}:{work.change.path}:{hunk.at}:{len(hunk.text)}:{stop}"
-            decision = decide(shown.text, truth, random.Random(seed))
-            wanted = decide(shown.text, truth, _NoSlip()).taken > 0
-            taken = shown.text[: decision.taken]
-            right = common_length(taken, truth)
-            self._learn(work, shown, decision)
-            file = zlib.crc32(work.change.path.encode())
-            said = decision.reaction is not Reaction.TYPE_ON
-            yield Sighting(
-                self._project.name, step, file, shown.features, wanted, decision.taken > 0,
-                said, kept_characters(taken[:right]), len(shown.text),
-            )  # fmt: skip
-            done = stop + right
+    def _judge(self, stop: Stop, shown: Suggestion, step: int) -> Sighting:
+        """Let the developer decide; what they take is written."""
+        path, truth = stop.work.change.path, stop.truth
+        seed = f"{SEED}:{path}:{stop.hunk.at}:{len(stop.hunk.text)}:{stop.done}"
+        decision = decide(shown.text, truth, random.Random(seed))
+        wanted = decide(shown.text, truth, Steady()).taken > 0
+        stop.taken = common_length(shown.text[: decision.taken], truth)
+        self._learn(stop.work, shown, decision)
+        return Sighting(
+            self._project.name, step, zlib.crc32(path.encode()), shown.features, wanted,
+            decision.taken > 0, decision.reaction is not Reaction.TYPE_ON,
+            kept_characters(truth[: stop.taken]), len(shown.text),
+        )  # fmt: skip
 
-    def _ask(self, work: Work, text: str, at: int) -> Suggestion | None:
-        change = work.change
+    def _ask(self, stop: Stop) -> Suggestion | None:
+        change = stop.work.change
         request = CompletionRequest(
-            change.path, change.path, self._project.name, change.language, 0, text, at
+            change.path, change.path, self._project.name, change.language, 0, stop.text, stop.offset
         )
         token = CancellationToken()
         token.deadline = time.monotonic() + 60.0
-        self._now += 1.0
         suggestions = self._service.answer(request, token).suggestions
         return suggestions[0] if suggestions else None
+
+    def _put(self, path: str, text: str, edit: TextEdit) -> str:
+        """Change the text as an editor would, a second after the last change."""
+        self._now += 1.0
+        before = TextSnapshot(path, language_of(path), 0, text)
+        self._memory.edited(self._project.name, path, before, (edit,), self._now)
+        return before.apply((edit,), 1).text
 
     def _learn(self, work: Work, shown: Suggestion, decision: Decision) -> None:
         """Let the short-term memory know, as an observer of the edits would."""
@@ -151,13 +145,6 @@ class Typist:
     def _documents(self, _workspace: str) -> Sequence[tuple[str, str, str, float]]:
         known = enumerate(self._open.items())
         return [(path, language_of(path), text, float(age)) for age, (path, text) in known]
-
-
-class _NoSlip(random.Random):
-    """Draws that never turn a decision round, the noise being less than all of them."""
-
-    def random(self) -> float:
-        return 1.0
 
 
 def _drawn(steps: int) -> list[int]:

@@ -52,7 +52,7 @@ class CompletionOptions:
         choices=("auto", "never"),
     )  # fmt: skip
     threshold: float = option(
-        0.1, "Show nothing below this estimated chance of being accepted.", low=0.0, high=1.0
+        0.08, "Show nothing below this estimated chance of being accepted.", low=0.0, high=1.0
     )
     aggressiveness: str = option(
         "balanced", "How readily to suggest: `balanced` goes by the threshold, `eager` by half of "

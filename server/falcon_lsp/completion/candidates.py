@@ -36,8 +36,8 @@ class Candidate:
     ``token_ids``, ``logprobs`` and ``healed_chars`` describe what the model sampled and never
     change; filters only shorten ``text``. ``matched`` is the length of the context that a copy
     shares with the text before the cursor; ``scored`` is what `Engine.score` says of it, empty
-    where nobody asked. ``chance`` is how likely a repeated edit is to be wanted, 0 to 1; None for
-    everything else, which the quiet policy estimates.
+    where nobody asked. ``chance`` is how likely such an edit is to be repeated, 0 to 1; None for
+    everything else. ``agreed`` says that it was found in more than one way.
     """
 
     text: str
@@ -51,6 +51,7 @@ class Candidate:
     matched: int = 0
     scored: tuple[float, ...] = ()
     chance: float | None = None
+    agreed: bool = False
 
     @property
     def mean_logprob(self) -> float | None:

@@ -7,6 +7,7 @@ They are recorded with each suggestion, so their meaning never changes: another 
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -14,7 +15,7 @@ from falcon_lsp.completion.candidates import MIN_MATCH, Candidate
 from falcon_lsp.core.text import line_before
 from falcon_lsp.core.types import CompletionRequest, Lately
 
-VERSION: Final = 1
+VERSION: Final = 2
 
 CLASSES: Final = ("word", "dot", "opener", "operator", "closer", "start")
 """Kinds of characters before the cursor; a blank behind code is none of them."""
@@ -22,8 +23,8 @@ CLASSES: Final = ("word", "dot", "opener", "operator", "closer", "start")
 NAMES: Final = (
     "one", *(f"after {kind}" for kind in CLASSES), "inside word", "code behind", "invoked",
     "doubt", "first doubt", "worst doubt", "total doubt", "unseen",
-    "copied", "matched", "length", "lines", "new line", "cut",
-    "acceptance", "here", "around", "pause", "pace", "errors", "waited",
+    "copied", "matched", "repeated", "odds", "agreed", "unknown", "length", "lines", "new line",
+    "cut", "begun", "acceptance", "here", "around", "pause", "pace", "errors", "waited",
 )  # fmt: skip
 """One name per number of a vector, in order."""
 
@@ -31,6 +32,10 @@ DIGITS: Final = 4
 """What is recorded is what was decided by, to the last digit."""
 
 Vector = tuple[float, ...]
+
+_WORD: Final = re.compile(r"[^\W\d]\w{2,}")
+_NEAR_BEFORE, _NEAR_BEHIND = 4000, 1000
+"""Characters around the cursor in which a suggestion's words are looked for."""
 
 _SURE: Final = Candidate("x" * 16, "model", logprobs=(0.0,))
 """The best that could come: a line that the model has no doubt about."""
@@ -56,7 +61,10 @@ def vector(
     took to find it, recall and all.
     """
     text = candidate or _SURE
-    found = (*_place(request), *_text(text), *_moment(lately), min(waited_s, 2.0))
+    found = (
+        *_place(request), *_text(text), _unknown(candidate, request) if candidate else 0.0,
+        *_form(text), _begun(request), *_moment(lately), min(waited_s, 2.0),
+    )  # fmt: skip
     return tuple(round(float(number), DIGITS) for number in found)
 
 
@@ -89,22 +97,52 @@ def _place(request: CompletionRequest) -> Vector:
     before = character_class(line_before(text, offset))
     end = text.find("\n", offset)
     behind = text[offset : len(text) if end < 0 else end]
-    inside = behind[:1].isalnum() or behind[:1] == "_"
+    inside = before == "word" and character_class(behind[:1]) == "word"
     code = any(character.isalnum() for character in behind)
     return (1.0, *(float(before == kind) for kind in CLASSES), inside, code, request.invoked)
 
 
 def _text(candidate: Candidate) -> Vector:
-    """Return what is known of a candidate; a text that no model has seen is in no doubt."""
+    """Return how a candidate came about; a text that no model has seen is in no doubt."""
     doubts = [-each for each in candidate.logprobs or candidate.scored] or [0.0]
-    seen = candidate.mean_logprob is not None
+    seen, repeated = candidate.mean_logprob is not None, candidate.chance is not None
+    return (
+        *_doubts(doubts), not (seen or repeated),
+        candidate.source == "copy", min(max(candidate.matched - MIN_MATCH, 0), 64) / 64,
+        repeated, _odds(candidate.chance), candidate.agreed,
+    )  # fmt: skip
+
+
+def _odds(chance: float | None) -> float:
+    """Return the log-odds of a repeated edit, a quarter of them, bounded; 0 for all else."""
+    if chance is None:
+        return 0.0
+    bounded = min(max(chance, 0.01), 0.99)
+    return math.log(bounded / (1 - bounded)) / 4
+
+
+def _unknown(candidate: Candidate, request: CompletionRequest) -> float:
+    """Return which share of a candidate's words does not stand near the cursor."""
+    said = _WORD.findall(candidate.text)
+    if not said:
+        return 0.0
+    at = request.offset
+    near = set(_WORD.findall(request.text[max(0, at - _NEAR_BEFORE) : at + _NEAR_BEHIND]))
+    return sum(word not in near for word in said) / len(said)
+
+
+def _form(candidate: Candidate) -> Vector:
+    """Return how a candidate looks."""
     text = candidate.text
     return (
-        *_doubts(doubts), not seen,
-        candidate.source == "copy", min(max(candidate.matched - MIN_MATCH, 0), 64) / 64,
         math.log1p(min(len(text), 1000)) / 4, "\n" in text.strip("\n"),
         text.startswith(("\n", "\r")), candidate.finish == "deadline",
     )  # fmt: skip
+
+
+def _begun(request: CompletionRequest) -> float:
+    """Return how much of the line stands before the cursor."""
+    return math.log1p(min(len(line_before(request.text, request.offset).strip()), 1000)) / 4
 
 
 def _doubts(doubts: Sequence[float]) -> Vector:

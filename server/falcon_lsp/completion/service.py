@@ -77,9 +77,9 @@ class CompletionService:
         if cached is not None:
             origin = "ahead" if cached.ahead else "cache"
             return Answer(cached.suggestions, "", laps.ms, origin)
-        best = self._best_chance(request, options := self._config().completion)
+        best = self._best_chance(request, self._config().completion)
         if best.propensity == 0:
-            return Answer.nothing("quiet", laps.ms, policy.describe(best.probability, options))
+            return Answer.nothing("quiet", laps.ms, str(best))
         return None
 
     def answer(
@@ -110,8 +110,7 @@ class CompletionService:
             return Answer.nothing("cancelled", laps.ms)
         choice = self._choose(request, prompt, config, refined, laps.total_s)
         if not choice.shown:
-            chance = choice.chance
-            why = policy.describe(chance, config.completion) if chance is not None else ""
+            why = str(choice.likeliest or "")
             nothing = Answer.nothing(_reason(refined), laps.ms, why)
             return replace(nothing, held=choice.possible)
         cache.add(request, choice.shown, ahead=ahead)
@@ -149,8 +148,10 @@ class CompletionService:
         self, request: CompletionRequest, options: CompletionOptions
     ) -> policy.Decision:
         """Return what would be decided about a suggestion without any doubt."""
-        given = features.vector(request, self._lately(request))
-        return policy.decide(given, self._believed(), options)
+        lately = self._lately(request)
+        return policy.decide(
+            features.vector(request, lately), self._believed(), options, lately=lately
+        )
 
     def _lately(self, request: CompletionRequest) -> Lately:
         line = request.text.count("\n", 0, request.offset)
@@ -299,23 +300,20 @@ class CompletionService:
         candidates: dict[str, Candidate] = {}
         for candidate in refined:
             if isinstance(candidate, Candidate):
-                candidates.setdefault(candidate.text, candidate)
+                known = candidates.get(candidate.text)
+                candidates[candidate.text] = _joined(known, candidate) if known else candidate
         seen = all(each.weight is not None for each in candidates.values())
         judged: list[tuple[float, policy.Decision, Suggestion]] = []
         for each in candidates.values():
             given = features.vector(request, lately, each, waited_s)
-            if each.chance is None:
-                decision = policy.decide(given, belief, config.completion, draw)
-            else:
-                asked = request.invoked
-                decision = policy.weigh(each.chance, config.completion, draw, invoked=asked)
+            decision = policy.decide(given, belief, config.completion, draw, lately)
             rank = each.weight if seen and each.weight is not None else decision.probability
             made = _suggestion(request, prompt, each, decision.propensity, given)
             judged.append((rank, decision, made))
         judged.sort(key=lambda each: each[0], reverse=True)
         return _Choice(
             tuple(made for _, decision, made in judged if decision.show),
-            max((decision.probability for _, decision, _ in judged), default=None),
+            max((each for _, each, _ in judged), key=lambda each: each.probability, default=None),
             next((made for _, decision, made in judged if decision.propensity > 0), None),
         )
 
@@ -324,7 +322,7 @@ class _Choice(NamedTuple):
     """What to show; the best chance of all; the best of those that might be shown."""
 
     shown: tuple[Suggestion, ...]
-    chance: float | None
+    likeliest: policy.Decision | None
     possible: Suggestion | None
 
 
@@ -340,6 +338,11 @@ def _reason(refined: Sequence[Candidate | Rejection]) -> str:
     return "quiet" if survived or not isinstance(first, Rejection) else first.name
 
 
+def _joined(one: Candidate, other: Candidate) -> Candidate:
+    """Return what was found in two ways; who sampled it can be trained on it."""
+    return replace(one, agreed=True, chance=other.chance)
+
+
 def _suggestion(
     request: CompletionRequest,
     prompt: Prompt,
@@ -350,10 +353,8 @@ def _suggestion(
     """Offer a candidate under a new id.
 
     ``text`` is what is offered, after the filters; tokens, log-probabilities and healed characters
-    are those of the whole sampled sequence, which is what the trainer has to score. The features
-    are recorded where they were what decided.
+    are those of the whole sampled sequence, which is what the trainer has to score.
     """
-    judged = candidate.chance is None
     return Suggestion(
         completion_id=new_id("cmp"),
         text=candidate.text,
@@ -365,8 +366,8 @@ def _suggestion(
         token_ids=candidate.token_ids,
         logprobs=candidate.logprobs,
         propensity=propensity,
-        features=given if judged else (),
-        features_version=features.VERSION if judged else 0,
+        features=given,
+        features_version=features.VERSION,
         healed_chars=candidate.healed_chars,
         line=request.text.count("\n", 0, request.offset),
     )

@@ -92,7 +92,8 @@ class Lately:
     ``acceptance`` is the share of the workspace's recent suggestions that were taken; ``here`` and
     ``around`` say how the last ones in the document and in the workspace ended, from -1 (declined)
     to 1 (taken). ``pause_s`` is the time since the last edit, ``pace`` the characters typed per
-    second lately, ``errors`` the findings of severity 1 near the cursor.
+    second lately, ``errors`` the findings of severity 1 near the cursor. ``dismissed`` is the share
+    of what was not wanted that was sent away by hand.
     """
 
     acceptance: float = 0.3
@@ -101,6 +102,7 @@ class Lately:
     pause_s: float = 0.0
     pace: float = 0.0
     errors: int = 0
+    dismissed: float = 0.1
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,9 @@ RATE_WINDOW = 32
 USUAL_RATE = 0.3
 """What is assumed while nothing is known, with the weight of `USUAL_WEIGHT` suggestions."""
 USUAL_WEIGHT = 4
+USUAL_DISMISSED = Lately().dismissed
+DISMISSED_WEIGHT = 10
+"""The share of what is dismissed begins at the usual one, which weighs so many suggestions."""
 TREND_WINDOW = 4
 """How many of the last verdicts make a trend; each counts half as much as the one after it."""
 PACE_SECONDS = 5.0
@@ -151,8 +154,9 @@ class ShortTermMemory:
             found = self._workspaces.get(workspace)
             if found is None:
                 return Lately(errors=len(errors))
-            everywhere = _final(found.episodes.values())
-            here = _final(each for each in found.episodes.values() if each.path == path)
+            episodes = list(found.episodes.values())
+            everywhere = _final(episodes)
+            here = _final(each for each in episodes if each.path == path)
             strokes = list(found.strokes)
         typed = sum(count for at, count in strokes if now - at <= PACE_SECONDS)
         return Lately(
@@ -162,6 +166,7 @@ class ShortTermMemory:
             pause_s=max(0.0, now - strokes[-1][0]) if strokes else 0.0,
             pace=typed / PACE_SECONDS,
             errors=len(errors),
+            dismissed=share_dismissed(episodes),
         )
 
     def _workspace(self, name: str) -> _Workspace:
@@ -184,6 +189,13 @@ def trend(outcomes: Sequence[Outcome]) -> float:
     for what in outcomes[-TREND_WINDOW:]:
         found = (found + _VERDICTS.get(what, 1.0)) / 2
     return found
+
+
+def share_dismissed(episodes: Sequence[Episode]) -> float:
+    """Return which share of the last unwanted suggestions (oldest first) was sent away by hand."""
+    unwanted = [each for each in episodes if each.outcome in _VERDICTS][-RATE_WINDOW:]
+    by_hand = sum(each.outcome is Outcome.REJECTED and not each.inferred for each in unwanted)
+    return (by_hand + USUAL_DISMISSED * DISMISSED_WEIGHT) / (len(unwanted) + DISMISSED_WEIGHT)
 
 
 def _final(episodes: Iterable[Episode]) -> list[Outcome]:

@@ -45,9 +45,13 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """``figures`` is the report; ``learned_store`` is the data folder of the learned arm."""
+    """``figures`` is the report of the ``pairs``, one per step, in time order.
+
+    ``learned_store`` is the data folder of the learned arm.
+    """
 
     figures: dict[str, Any]
+    pairs: Sequence[Pair]
     unit: str
     steps: int
     lines: int
@@ -68,7 +72,7 @@ def replayed(source: Source, options: Options, progress: Progress) -> Iterator[R
             state = load(folder, identity) or _fresh(folder, identity)
             asyncio.run(_Replay(source, options, state, progress).run())
             yield Result(
-                report(state.pairs, options.seed), source.unit, len(state.pairs), state.lines,
+                report(state.pairs, options.seed), tuple(state.pairs), source.unit, len(state.pairs), state.lines,
                 state.spent, folder / "learned",
             )  # fmt: skip
     except Busy as error:

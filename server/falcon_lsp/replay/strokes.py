@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from falcon_lsp.replay.differences import LINE, blocks, differences
+from falcon_lsp.replay.differences import LINE, Difference, blocks, differences
 from falcon_lsp.replay.sources import Change
 
 LINES_PER_STEP = 24
@@ -36,17 +36,9 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Hunk:
-    """At offset ``at`` of the file, ``removed`` characters give way to ``text``.
+class Hunk(Difference):
+    """A difference, and what of its text is typed; the rest is pasted."""
 
-    ``at`` counts in the file as it reads when the hunks before have been written. ``text`` lacks
-    the last line end, which is ``ending`` ('' at the end of a file that has none).
-    """
-
-    at: int
-    removed: int
-    text: str
-    ending: str
     runs: tuple[Run, ...] = ()
 
 

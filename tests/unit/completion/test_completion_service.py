@@ -408,7 +408,6 @@ def test_an_edit_that_is_surely_made_again_needs_no_model() -> None:
     setting = Setting(StubEngine("old_name"))
     (suggestion,) = setting.service.answer(renaming(setting), CancellationToken()).suggestions
     assert (suggestion.text, suggestion.source) == ("new_name", "repeat")
-    assert suggestion.features_version == 0, "nothing about copies is to be learned from it"
     assert setting.engine.prompts == []
 
 

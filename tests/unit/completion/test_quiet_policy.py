@@ -138,7 +138,18 @@ def test_just_below_the_threshold_a_few_are_shown_and_the_propensity_says_so() -
     shown = decide(usual, PRIOR, near, draw=share / 2)
     assert (shown.show, shown.propensity) == (True, share)
     assert not decide(usual, PRIOR, near, draw=share).show
-    assert decide(usual, PRIOR, far, draw=0.0) == policy.Decision(False, 0.0, chance)
+    assert decide(usual, PRIOR, far, draw=0.0) == policy.Decision(
+        show=False, propensity=0.0, probability=chance, least=far.threshold
+    )
+
+
+@pytest.mark.parametrize(
+    ("dismissed", "factor"), [(0.0, 1.0), (0.1, 1.0), (0.2, 1.4), (0.25, 1.6), (1.0, 1.6)]
+)
+def test_who_dismisses_more_sees_less(dismissed: float, factor: float) -> None:
+    options = CompletionOptions(threshold=0.1)
+    least = policy.threshold(options, Lately(dismissed=dismissed))
+    assert least == pytest.approx(0.1 * factor)
 
 
 VECTORS = st.lists(

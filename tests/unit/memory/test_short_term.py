@@ -66,9 +66,7 @@ EDITS = [
     pytest.param([(1, 4, 5, ""), (2, 2, 4, ""), (3, 2, 2, "a")], [("= 1", "a")], id="backspaced"),
     pytest.param([(1, 0, 1, ""), (2, 0, 2, "")], [("x =", "")], id="deleted forwards"),
     pytest.param([(1, 4, 5, "\n"), (2, 4, 4, "a")], [("1", "a\n")], id="a line opened and filled"),
-    pytest.param(
-        [(1, 4, 4, "abcd"), (2, 5, 7, "x")], [("", "axd")], id="inside of it"
-    ),
+    pytest.param([(1, 4, 4, "abcd"), (2, 5, 7, "x")], [("", "axd")], id="inside of it"),
     pytest.param([(1, 0, 5, "z = 3")], [("x = 1", "z = 3")], id="replaced"),
     pytest.param([(1, 4, 4, "a" * 500)], [], id="too long to say anything"),
     pytest.param([(1, 0, 1, "x")], [], id="nothing changed"),
@@ -227,3 +225,21 @@ def test_threads_may_write_and_read_at_once() -> None:
     assert failures == []
     assert len(memory._workspaces[HERE].episodes) == short_term.MAX_EPISODES
     assert memory.rejected_before(HERE, "def f(a):\n    ", "return a")
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "share"),
+    [
+        ([], 0.1),
+        ([(Outcome.REJECTED, False)] * 10, 0.55),
+        ([(Outcome.REJECTED, True)] * 10, 0.05),
+        ([(Outcome.ACCEPTED, False)] * 10, 0.1),
+        ([(Outcome.IGNORED, True)] * 5 + [(Outcome.REJECTED, False)] * 5, 0.3),
+    ],
+)
+def test_who_dismisses_by_hand_is_known(outcomes: list[tuple[Outcome, bool]], share: float) -> None:
+    found = [
+        episode(number, outcome, inferred=inferred)
+        for number, (outcome, inferred) in enumerate(outcomes)
+    ]
+    assert short_term.share_dismissed(found) == pytest.approx(share)
