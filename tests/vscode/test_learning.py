@@ -11,8 +11,8 @@ from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Outcome
 
 BATCH = 8
-TRAINING = 300.0
-"""Seconds that one update of a small model may take."""
+TRAINING = 900.0
+"""Seconds that one update may take: the trainer leaves the processor to all others."""
 PLACES = (
     "def area(width, height):\n    return wid",
     "import json\n\n\ndef load(path):\n    with open(path) as file:\n        return json.lo",
@@ -27,6 +27,15 @@ PLACES = (
     "from pathlib import Path\n\n\ndef read(path: Path) -> str:\n    return path.read_te",
     "def squares(numbers):\n    return [number * number for number in num",
     "import time\n\nstarted = time.time()\nprint(time.ti",
+    "def even(numbers):\n    return [number for number in numbers if number % 2 =",
+    "class Queue:\n    def __init__(self):\n        self.waiting = []\n\n    def size(self):\n"
+    "        return len(self.wai",
+    "import re\n\n\ndef words(text):\n    return re.fin",
+    "def swap(first, second):\n    return second, fir",
+    "lines = []\nfor line in open('notes.txt'):\n    lines.append(li",
+    "def maximum(values):\n    largest = values[0]\n    for value in val",
+    "def greet(name):\n    print(f'Hello, {na",
+    "numbers = [3, 1, 2]\nnumbers.so",
 )
 PATIENT = 30_000
 """Milliseconds: what is proven here is not speed."""
@@ -68,7 +77,7 @@ def test_what_the_real_model_says_is_taken_and_declined(editor: Workbench) -> No
     declined = 0
     for number, text in enumerate(PLACES):
         if shown := complete(editor, number, text):
-            declined += (decline := number % 4 == 3)
+            declined += (decline := number % 5 == 4)
             editor.press("Escape" if decline else "Tab")
             outcome = Outcome.REJECTED if decline else Outcome.ACCEPTED
             episode = wait_for(editor, f"place{number}.py", outcome)
@@ -82,6 +91,7 @@ def test_what_the_real_model_says_is_taken_and_declined(editor: Workbench) -> No
     assert all(one.model_id.startswith("smollm2") for one in said)
 
 
+@pytest.mark.timeout(TRAINING + 300)
 def test_training_makes_an_adapter_that_the_report_shows(editor: Workbench) -> None:
     editor.command("falcon-lsp: Train Now")
     editor.notification("has started").wait_for()
