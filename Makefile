@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 NPM := npm --no-fund --no-audit --loglevel=error
 
 .DEFAULT_GOAL := help
-.PHONY: help install model node demo test test-vscode check format vsix wheel bench bench-latency bench-infill bench-context bench-quiet bench-falcon clean
+.PHONY: help install model node demo test test-vscode check format vsix wheel bench bench-latency bench-infill bench-context bench-quiet bench-trainer bench-falcon clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -66,6 +66,11 @@ bench-context: model ## score context and filters in the history of projects, in
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group dev
 	$(BIN)/python benchmarks/context.py --part development --out build/context.json
 	$(BIN)/python benchmarks/context.py --out build/context.json
+
+bench-trainer: model ## time the trainer against TRL's, and whole updates (an hour)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group reference
+	$(BIN)/python benchmarks/trainer.py --default
+	$(BIN)/python benchmarks/trainer.py --update
 
 bench-quiet: install ## judge the quiet policy again by recorded suggestions, into build/ (a minute)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench

@@ -7,8 +7,8 @@ it as it comes (all of that left to it but the precision). Each side runs in a p
 in turn; what counts is processor time, so that other work on the machine does not, and the peak of
 resident memory. Our side measures the KL to the base besides, and keeps its journal on disk.
 
-A second part times one update of 64 episodes under each objective, everything included: load,
-train, judge, publish.
+``--update`` times one whole update of 64 episodes instead, under each objective: loading, training,
+judging, publishing. The goal is 300 seconds on two cores, so 600 of a processor.
 """
 
 from __future__ import annotations
@@ -33,13 +33,16 @@ import torch
 from falcon_lsp.config import Config
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.paths import Store
-from falcon_lsp.core.types import Prompt
+from falcon_lsp.core.types import Outcome, Prompt, Suggestion
 from falcon_lsp.learning.dataset import Encoding, Scored, TrainingExample, encode_text
 from falcon_lsp.learning.journal import Journal
 from falcon_lsp.learning.losses import Objective
 from falcon_lsp.learning.policy_model import LoraShape, PolicyModel, linear_layers
 from falcon_lsp.learning.rewards import Reward
 from falcon_lsp.learning.trainer import Recipe, train
+from falcon_lsp.learning.update import Updater
+from falcon_lsp.memory.episodes import Episode
+from falcon_lsp.model.adapters import AdapterRegistry
 from falcon_lsp.model.loader import ModelFiles, find_model
 from falcon_lsp.model.tokenizer import CodeTokenizer
 
@@ -47,7 +50,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RESULT = ROOT / "benchmarks" / "results" / "trainer.json"
 PREFIX_CHARS, SUFFIX_CHARS = 2000, 500
 RATE = 1e-4
-SIDES = ("ours", "trl", "trl-default")
+SIDES = ("ours", "trl", "trl-default", *Objective)
 
 
 def main() -> None:
@@ -57,30 +60,47 @@ def main() -> None:
     parser.add_argument("--episodes", type=int, default=64)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--update", action="store_true", help="time whole updates instead")
+    parser.add_argument("--default", action="store_true", help="TRL as it comes, too")
     parser.add_argument("--out", type=Path, default=RESULT)
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.side:
         torch.set_num_threads(options.threads)
-        print(json.dumps(run_side(options.side, options)))
+        whole = options.side in set(Objective)
+        found = run_update(options) if whole else run_side(options.side, options)
+        print(json.dumps(found))
         return
-    sides = ["trl", "ours"] * options.pairs + ["trl-default"]
+    if options.update:
+        write(options.out, {"updates": [measure(side, options) for side in Objective]})
+        return
+    sides = ["trl", "ours"] * options.pairs + ["trl-default"] * options.default
     runs = [measure(side, options) for side in sides]
     ours = [run for run in runs if run["side"] == "ours"]
     theirs = [run for run in runs if run["side"] == "trl"]
     ratios = [o["tokens_per_s"] / t["tokens_per_s"] for o, t in zip(ours, theirs, strict=True)]
+    write(options.out, {"ratio": statistics.median(ratios), "ratios": ratios, "runs": runs})
+    print(f"{statistics.median(ratios):.2f} times TRL's tokens per processor second")
+
+
+def write(file: Path, found: dict[str, Any]) -> None:
+    """Replace in ``file`` what was measured now; the other part stays."""
+    known = json.loads(file.read_text("utf-8")) if file.exists() else {}
     body = {
-        "ratio": statistics.median(ratios),
-        "ratios": ratios,
-        "goal": 1.5,
-        "runs": runs,
-        "command": " ".join(["python", "benchmarks/trainer.py", *sys.argv[1:]]),
+        **known,
+        **found,
+        "goals": {"ratio": 1.5, "processor_s": 600, "peak_mb": 2500},
+        "commands": {
+            **known.get("commands", {}),
+            "updates" if "updates" in found else "pairs": " ".join(
+                ["python", "benchmarks/trainer.py", *sys.argv[1:]]
+            ),
+        },
         "machine": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "torch": torch.__version__,
     }
-    options.out.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
-    print(f"{statistics.median(ratios):.2f} times TRL's tokens per processor second: {options.out}")
+    file.write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
 
 
 def measure(side: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -91,7 +111,8 @@ def measure(side: str, options: argparse.Namespace) -> dict[str, Any]:
     ]  # fmt: skip
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    print(side, f"{found['tokens_per_s']:.0f} tokens/s, {found['peak_mb']:.0f} MB", flush=True)
+    rate = f"{found['tokens_per_s']:.0f} tokens/s, " if "tokens_per_s" in found else ""
+    print(f"{side}: {rate}{found['processor_s']:.0f} s, {found['peak_mb']:.0f} MB", flush=True)
     return found
 
 
@@ -122,12 +143,76 @@ def run_side(side: str, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def material(files: ModelFiles, count: int, seed: int = 0) -> list[Scored]:
-    """Cut ``count`` holes, a line or the rest of one, out of the package's own sources."""
+def run_update(options: argparse.Namespace) -> dict[str, Any]:
+    """Run one update in a store of its own; processor seconds include those of loading."""
+    files = find_model(Config(), Store.default())
+    told = episodes(files, options.episodes)
+    phases: list[tuple[str, float]] = []
+
+    def hear(event: dict[str, Any]) -> None:
+        if event["event"] == "phase":
+            phases.append((event["phase"], time.process_time()))
+
+    with tempfile.TemporaryDirectory() as folder:
+        updater = Updater(
+            AdapterRegistry(Path(folder) / "adapters"), files, threads=options.threads, keep=5,
+            recipe=Recipe(objective=Objective(options.side)),
+            journal=Journal(Path(folder) / "training"),
+        )  # fmt: skip
+        start = time.process_time()
+        report = updater.run(told, hear, CancellationToken())
+        end = time.process_time()
+    ends = [*(when for _, when in phases[1:]), end]
+    return {
+        "objective": options.side,
+        "episodes": len(told),
+        "used": report.used,
+        "steps": len(report.steps),
+        "first_loss": report.steps[0].loss,
+        "last_loss": report.steps[-1].loss,
+        "processor_s": end - start,
+        "phases": {name: after - when for (name, when), after in zip(phases, ends, strict=True)},
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "threads": options.threads,
+    }
+
+
+def episodes(files: ModelFiles, count: int) -> list[Episode]:
+    """Return suggestions for holes: every other is taken, the rest is declined for what is right.
+
+    What is declined is the right answer of another hole.
+    """
+    tokenizer = CodeTokenizer.from_folder(files.folder)
+    found = holes(count)
+    said = [text if at % 2 else found[at - 1][1] for at, (_, text) in enumerate(found)]
+    return [
+        Episode(
+            f"cmp-{at}", "file:///project", prompt.path, "python", float(at),
+            Suggestion(
+                f"cmp-{at}", text, 0, prompt, source="model",
+                token_ids=tuple(tokenizer.encode(text)), model_id=files.model_id,
+                adapter_id="base",
+            ),
+            outcome=Outcome.ACCEPTED if at % 2 else Outcome.REJECTED,
+            chars_kept=len(text) if at % 2 else 0,
+            settled={} if at % 2 else {10: right},
+        )
+        for at, (text, (prompt, right)) in enumerate(zip(said, found, strict=True))
+    ]  # fmt: skip
+
+
+def material(files: ModelFiles, count: int) -> list[Scored]:
+    """Return holes in the package's own sources as the model reads them."""
     encoding = Encoding(CodeTokenizer.from_folder(files.folder), files.fim, files.model_id)
+    encoded = [encode_text(encoding, prompt, text) for prompt, text in holes(count)]
+    return [text for text in encoded if text is not None]
+
+
+def holes(count: int, seed: int = 0) -> list[tuple[Prompt, str]]:
+    """Return ``count`` places in the package's own sources, and the rest of the line there."""
     rng = random.Random(seed)
     sources = sorted((ROOT / "server").rglob("*.py"))
-    found: list[Scored] = []
+    found: list[tuple[Prompt, str]] = []
     while len(found) < count:
         path = rng.choice(sources)
         text = path.read_text("utf-8")
@@ -137,13 +222,9 @@ def material(files: ModelFiles, count: int, seed: int = 0) -> list[Scored]:
         end = text.find("\n", start)
         if end - start < 8:
             continue
-        prompt = Prompt(
-            path.relative_to(ROOT).as_posix(),
-            text[max(0, start - PREFIX_CHARS) : start],
-            text[end : end + SUFFIX_CHARS],
-        )
-        encoded = encode_text(encoding, prompt, text[start:end])
-        found += [encoded] if encoded else []
+        name = path.relative_to(ROOT).as_posix()
+        before, after = text[max(0, start - PREFIX_CHARS) : start], text[end : end + SUFFIX_CHARS]
+        found.append((Prompt(name, before, after), text[start:end]))
     return found
 
 

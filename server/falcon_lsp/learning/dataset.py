@@ -33,6 +33,8 @@ class Reason(enum.StrEnum):
     HELD_OUT = "held out for the gate"
     NO_ADAPTER = "the adapter that sampled it is gone"
     LEARNED = "learned already"
+    NOTHING_LIKED = "no text that was liked"
+    NO_PAIR = "no text that was liked beside one that was not"
     SURPLUS = "too many from one file in an hour"
 
 
@@ -53,6 +55,7 @@ class TrainingExample:
 
     ``credit`` has one entry per answer token: 1.0 where the token was shown, 0.0 behind the cut.
     ``penalty`` is added to the advantage of the token itself (lines that an error names).
+    ``refused`` is what was disliked in the same place, where the two are compared.
     """
 
     completion_id: str
@@ -63,6 +66,7 @@ class TrainingExample:
     reward: Reward
     credit: tuple[float, ...]
     penalty: tuple[float, ...]
+    refused: Scored | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,11 @@ from falcon_lsp.learning.dataset import (
     Reason,
     Scored,
     TrainingExample,
-    build_example,
     judgements,
     split_by_time,
 )
+from falcon_lsp.learning.lessons import build_lesson
+from falcon_lsp.learning.losses import Objective
 from falcon_lsp.learning.objectives.tokens import token_logprobs
 from falcon_lsp.learning.policy_model import PolicyModel, collate
 from falcon_lsp.learning.trainer import TrainingRun
@@ -189,6 +190,7 @@ def make_task(
     known: Mapping[str, TrainingExample],
     encoding: Encoding,
     recipe: MetaRecipe,
+    objective: Objective = Objective.POLICY,
 ) -> Task:
     """Split a task's episodes by time; ``known`` are examples that have been built already.
 
@@ -197,7 +199,7 @@ def make_task(
     needed = recipe.outer is Outer.FIRST_ORDER_MAML
     since = split_by_time(episodes, recipe.query_share, 1) if needed else float("inf")
     support = [
-        known.get(episode.completion_id) or build_example(episode, encoding)
+        known.get(episode.completion_id) or build_lesson(episode, encoding, objective)
         for episode in episodes
         if episode.time < since
     ]
@@ -297,7 +299,7 @@ def query_loss(
 
 def _likelihood_loss(model: PolicyModel, sequences: Sequence[Scored]) -> Tensor:
     """Return each text's mean negative log-likelihood per token: ``(B,)``."""
-    batch = collate(list(sequences))
+    batch = collate(list(sequences)).to(model.device)
     logprobs = token_logprobs(model.logits(batch), batch.targets)
     means: Tensor = -(logprobs * batch.mask).sum(-1) / batch.mask.sum(-1)
     return means

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 from typing import TypeVar
@@ -138,8 +138,7 @@ def _score(
 ) -> tuple[list[_Sample], dict[str, Reason]]:
     """Score what was sampled under the adapter that sampled it; other objectives need no score."""
     if recipe.objective is not Objective.POLICY:
-        nothing = [torch.zeros(len(example.sequence.answer)) for example in examples]
-        return [_Sample(e, zero, zero) for e, zero in zip(examples, nothing, strict=True)], {}
+        return [text for example in examples for text in _texts(example)], {}
     found: dict[str, Tensor] = {}
     skipped: dict[str, Reason] = {}
     for adapter_id in sorted({example.adapter_id for example in examples}):
@@ -157,6 +156,16 @@ def _score(
                     found[example.completion_id] = row[-len(example.sequence.answer) :].clone()
     kept = [example for example in examples if example.completion_id in found]
     return _credited(kept, [found[example.completion_id] for example in kept]), skipped
+
+
+def _texts(example: TrainingExample) -> Iterable[_Sample]:
+    """Yield the text of ``example``, then the one that it is compared with, if there is any."""
+    nothing = torch.zeros(len(example.sequence.answer))
+    yield _Sample(example, nothing, nothing)
+    if example.refused is not None:
+        length = len(example.refused.answer)
+        other = replace(example, sequence=example.refused, credit=(1.0,) * length)
+        yield _Sample(other, torch.zeros(length), torch.zeros(length))
 
 
 def _credited(examples: Sequence[TrainingExample], behaviour: Sequence[Tensor]) -> list[_Sample]:

@@ -190,7 +190,7 @@ def test_what_was_liked_is_learned_as_it_stands(tiny_model, encoding) -> None:
 
 def test_a_preferred_text_gains_on_the_other_one(tiny_model, encoding) -> None:
     model, (liked, disliked, *_) = policy(tiny_model), examples(encoding)
-    pair = [liked, replace(disliked, completion_id=liked.completion_id)]
+    pair = [replace(liked, refused=disliked.sequence)]
     before = logprob(model, liked) - logprob(model, disliked)
     done = run(model, pair, replace(RECIPE, objective=Objective.PREFERENCE))
     assert logprob(model, liked) - logprob(model, disliked) > before

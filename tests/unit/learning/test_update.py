@@ -16,6 +16,7 @@ from falcon_lsp.core.cancellation import CancellationToken, Cancelled
 from falcon_lsp.core.types import Outcome
 from falcon_lsp.learning import policy_model, update
 from falcon_lsp.learning.dataset import Encoding
+from falcon_lsp.learning.losses import Objective
 from falcon_lsp.learning.rewards import Appraiser, Quality
 from falcon_lsp.learning.trainer import Recipe
 from falcon_lsp.learning.update import Updater, UpdateReport
@@ -209,3 +210,20 @@ def test_the_base_is_never_trained(tiny_model) -> None:
     model = policy_model.PolicyModel(tiny_model, None, policy_model.LoraShape(), seed=0)
     trained = {name for name, parameter in model.peft.named_parameters() if parameter.requires_grad}
     assert trained == {name for name, _ in model.named_parameters}
+
+
+@pytest.mark.parametrize("objective", [Objective.SUPERVISED, Objective.PREFERENCE])
+def test_the_recipe_says_what_is_learned_from(tiny_model, registry, encoding, objective) -> None:
+    """Copied suggestions, declined and replaced: nothing was sampled, and still they teach."""
+    files = ModelFiles(tiny_model, "tiny", fim.FALCON, SHA)
+    recipe = replace(RECIPE, objective=objective)
+    one = Updater(registry, files, threads=1, keep=5, recipe=recipe, replays=0)
+    episodes = [
+        episode(f"cmp-{n}", BAD, what=Outcome.REJECTED, stands=GOOD, time=float(n), source="copy")
+        for n in range(20)
+    ]
+    report = run(one, episodes)
+    assert (report.used, report.verdict is not None) == (16, True)
+    assert report.steps[-1].loss < report.steps[0].loss
+    assert report.verdict is not None
+    assert report.verdict.liked_gain > report.verdict.disliked_gain
