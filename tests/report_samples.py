@@ -9,6 +9,7 @@ from typing import Any
 
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Diagnostic, Outcome, Prompt, Suggestion
+from falcon_lsp.learning.verdicts import VerdictLog
 from falcon_lsp.memory import events as ev
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import PROMOTED, SET_ASIDE, AdapterRegistry
@@ -104,5 +105,8 @@ def fill(store: Store, days: int = 70) -> None:
             status=PROMOTED if good else SET_ASIDE,
             verdict="better than its parent" if good else "not shown to be better",
             reasons=() if good else ("not sure enough: the 90 % bound is -0.0200, needed -0.01",),
+        )
+        VerdictLog(store.adapters).add(
+            PROMOTED if good else SET_ASIDE, f"adp-{n}0f3a6b", "", {"reasons": []}
         )
         parent = f"adp-{n}0f3a6b" if good else parent

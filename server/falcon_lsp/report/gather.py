@@ -15,6 +15,7 @@ from typing import Any
 
 from falcon_lsp.core.paths import Store
 from falcon_lsp.learning.rewards import reward
+from falcon_lsp.learning.verdicts import VerdictLog
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.memory.rejection_log import RejectionLog
@@ -25,8 +26,11 @@ from falcon_lsp.report.periods import DAY, Period, periods, span
 WEEKS = 26
 """How far back the report looks."""
 
-MOST_ENTRIES, MOST_FILES, MOST_REJECTIONS = 100, 30, 100
+MOST_ENTRIES, MOST_FILES, MOST_REJECTIONS, MOST_DECISIONS = 100, 30, 100, 50
 """Rows that one table shows."""
+
+LEFT_BY = {"use": ("it was worse in use",), "hand": ("by hand",)}
+"""Why a version was left, by what the log of verdicts says."""
 
 REWARDED, GROUP = 320, 32
 """Rewards are those of the latest so many finished suggestions, in groups as large as a batch."""
@@ -66,6 +70,17 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
+class Decision:
+    """What was decided about a version at ``time``, for which reasons; ``to`` is served instead."""
+
+    time: float
+    what: str
+    adapter: str
+    reasons: tuple[str, ...]
+    to: str
+
+
+@dataclass(frozen=True, slots=True)
 class FileRow:
     """How much is recorded of one file."""
 
@@ -97,6 +112,7 @@ class Report:
     rewards: Sequence[RewardGroup]
     current: str
     versions: Sequence[Version]
+    decisions: Sequence[Decision]
     search: str
     found: int
     entries: Sequence[Episode]
@@ -133,6 +149,7 @@ def gather(
         rewards=_rewards(ledger.episodes(limit=REWARDED, with_outcome=True)),
         current=registry.current(scope=scope),
         versions=[_version(manifest, registry) for manifest in reversed(registry.list())],
+        decisions=_decisions(store),
         search=search,
         found=len(matching),
         entries=matching[: -MOST_ENTRIES - 1 : -1],
@@ -193,6 +210,25 @@ def _version(manifest: AdapterManifest, registry: AdapterRegistry) -> Version:
         rejected_gain=_number(known.get("disliked_gain")) if known.get("disliked") else None,
         regression=_number(known.get("regression")),
     )
+
+
+def _decisions(store: Store) -> list[Decision]:
+    """Return the latest decisions, newest first; versions may be gone that they are about."""
+    rows = VerdictLog(store.adapters).rows()[: -MOST_DECISIONS - 1 : -1]
+    return [
+        Decision(
+            time=_number(row.get("time")) or 0.0,
+            what=str(row.get("what", "")),
+            adapter=str(row.get("adapter", "")),
+            reasons=_texts(row.get("reasons")) or LEFT_BY.get(str(row.get("by")), ()),
+            to=str(row.get("to", "")),
+        )
+        for row in rows
+    ]
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(map(str, value)) if isinstance(value, list) else ()
 
 
 def _number(value: object) -> float | None:

@@ -61,9 +61,9 @@ def legend(*entries: tuple[str, str]) -> Markup:
     return tag("ul", *items, class_="legend")
 
 
-def behind(table: Markup) -> Markup:
-    """Return a table that is opened on demand: the numbers behind a chart."""
-    return tag("details", tag("summary", "The numbers"), table)
+def behind(table: Markup, what: str = "The numbers") -> Markup:
+    """Return a table that is opened on demand, such as the numbers behind a chart."""
+    return tag("details", tag("summary", what), table)
 
 
 def nothing(text: str) -> Markup:

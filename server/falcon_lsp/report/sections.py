@@ -166,6 +166,7 @@ def adapters(report: Report, *, actions: bool) -> Markup:
         tag("p", text),
         pieces.figure(chart, legend) if measured else None,
         table,
+        _decisions(report) if report.decisions else None,
         _adapter_buttons(report) if actions else None,
     )
 
@@ -257,6 +258,21 @@ def _version(each: Version, *, actions: bool) -> Sequence[Content]:
         lost,
         *((button,) if actions else ()),
     )
+
+
+def _decisions(report: Report) -> Markup:
+    rows = [
+        (
+            words.moment(each.time),
+            tag("code", _short_id(each.adapter), title=each.adapter),
+            each.what.replace("_", " ") + (f" to {_short_id(each.to)}" if each.to else ""),
+            "; ".join(each.reasons),
+        )
+        for each in report.decisions
+    ]
+    header = ("When", "Adapter", "Decision", "Reasons")
+    table = pieces.table("Every decision, newest first", header, rows)
+    return pieces.behind(table, "Every decision")
 
 
 def _adapter_buttons(report: Report) -> Markup:

@@ -11,6 +11,7 @@ import pytest
 
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Outcome
+from falcon_lsp.learning.verdicts import FILE, VerdictLog
 from falcon_lsp.memory.events import Event
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import AdapterRegistry
@@ -184,6 +185,20 @@ def test_odd_metrics_of_a_manifest_are_no_numbers(
     adapter_samples.publish(AdapterRegistry(store.adapters), "adp-1", metrics=metrics)
     (version,) = recorded(store, ledger).versions
     assert (version.gain, version.bound) == (None, None)
+
+
+def test_decisions_come_newest_first_also_about_versions_that_are_gone(
+    store: Store, ledger: Ledger
+) -> None:
+    fill(store)
+    VerdictLog(store.adapters).add_rollback("adp-gone", "adp-00f3a6b", "")
+    with (store.adapters / FILE).open("a") as file:
+        file.write('{"reasons": 3, "time": "now", "what": null}\n{"cut sho')
+    odd, back, *others = recorded(store, ledger).decisions
+    assert (odd.time, odd.reasons, odd.adapter) == (0.0, (), "")
+    assert (back.what, back.adapter, back.to) == ("rolled_back", "adp-gone", "adp-00f3a6b")
+    assert back.reasons == ("by hand",)
+    assert [each.what for each in others] == ["promoted", "promoted", "set_aside", "promoted"]
 
 
 def test_storage_counts_the_bytes_of_each_kind(store: Store, ledger: Ledger) -> None:

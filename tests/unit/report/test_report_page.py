@@ -17,6 +17,7 @@ import pytest
 from falcon_lsp import cli
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Outcome
+from falcon_lsp.learning.verdicts import VerdictLog
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import SET_ASIDE, AdapterRegistry
 from falcon_lsp.report import page
@@ -93,6 +94,7 @@ def test_no_text_of_a_user_becomes_an_element_or_an_attribute(
                 registry, "adp-1", status=SET_ASIDE, reasons=(text,), verdict=text,
                 parent=text, metrics=verdict(0.1, 0.1), created=NOW,
             )  # fmt: skip
+            VerdictLog(store.adapters).add(text, text, text, {"reasons": [text], "to": text})
             made = gather(store, ledger, search="", now=NOW)
         read = Reader(page.fragment(made, actions=actions))
         shapes.append(
@@ -181,7 +183,11 @@ def test_an_empty_store_makes_a_page_that_says_so(tmp_path: Path) -> None:
     store = Store(tmp_path / "data", tmp_path / "cache")
     with closing(Ledger(store.ledger)) as ledger:
         text = " ".join(Reader(page.page(gather(store, ledger, now=NOW))).text)
-    for sentence in ("Nothing was suggested yet.", "Nothing was trained yet", "the model as it came"):
+    for sentence in (
+        "Nothing was suggested yet.",
+        "Nothing was trained yet",
+        "the model as it came",
+    ):
         assert sentence in text
 
 
