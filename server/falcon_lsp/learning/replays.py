@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from falcon_lsp.core.cancellation import CancellationToken
+from falcon_lsp.core.types import Prompt
 from falcon_lsp.learning.dataset import liked_text, redacted
 from falcon_lsp.learning.rewards import Sample, common_characters
 from falcon_lsp.learning.rewards.sample import breaks_syntax
@@ -79,7 +80,7 @@ def _ask(engine: Engine, episode: Episode, token: CancellationToken) -> Replay:
     liked = liked_text(episode)
     asked = episode.suggestion.prompt
     prefix, suffix = asked.prefix[-PREFIX_CHARS:], asked.suffix[:SUFFIX_CHARS]
-    prompt = type(asked)(asked.path, prefix, suffix)
+    prompt = Prompt(asked.path, prefix, suffix)
     lines = liked.count("\n")
     params = GenerationParams(
         MOST_TOKENS, single_line=not lines, stop=lambda said: said.count("\n") > lines

@@ -134,6 +134,13 @@ async def on_initialized(server: Falcon, _params: lsp.InitializedParams) -> None
         server.notice.remove()
 
 
+LEFT_BY_ITSELF = (
+    "What was learned last kept less of your code than before, so falcon-lsp went back to what it "
+    "served until then; `falcon-lsp adapters verdicts` has the numbers."
+)
+"""Said when a version was left because it was worse in use."""
+
+
 def training_listener(server: Falcon) -> Callable[[dict[str, Any]], None]:
     """Return what shows the trainer's progress in this client and follows a new adapter."""
     report, standing = ProgressReporter(server, "falcon: learning"), Standing()
@@ -144,6 +151,8 @@ def training_listener(server: Falcon) -> Callable[[dict[str, Any]], None]:
         if what == "served":
             server.session.completion.reset()
             loop.call_soon_threadsafe(server.session.anticipation.renew)
+        elif what == "rolled_back":
+            loop.call_soon_threadsafe(server.tell, LEFT_BY_ITSELF)
         elif what == "forgotten":
             loop.call_soon_threadsafe(server.session.forget)
         elif what in {"phase", "step", "held"}:

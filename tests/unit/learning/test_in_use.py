@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from episodes_factory import episode
+from episodes_factory import episode, events_of
+from falcon_lsp.config import Config
+from falcon_lsp.core.cancellation import CancellationToken
+from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Outcome
+from falcon_lsp.learning import worker
 from falcon_lsp.learning.in_use import Evidence, evidence, step_back, worth
 from falcon_lsp.learning.verdicts import VerdictLog
 from falcon_lsp.memory.episodes import Episode
+from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import AdapterRegistry, scope_of
+from falcon_lsp.model.engine import EngineError
 from unit.model.adapter_samples import publish
 
 A, B = "file:///code/a", "file:///code/b"
@@ -137,6 +145,29 @@ def test_only_where_both_were_used_they_are_compared(registry) -> None:
     """A worse acceptance in another workspace says nothing of the adapter."""
     episodes = used("all-1", A, 1, 1) + used("all-2", B, 0, 1)
     assert step_back(registry, episodes) == []
+
+
+def test_the_trainer_looks_back_before_it_trains(tmp_path, monkeypatch) -> None:
+    """Also when what it then trains fails: nothing has to be learned to leave what is worse."""
+    store = Store(tmp_path / "data", tmp_path / "cache")
+    registry = AdapterRegistry(store.adapters)
+    publish(registry, "all-1", created=1.0)
+    publish(registry, "all-2", created=2.0, parent="all-1")
+    episodes = used("all-1", A, 1, 1) + used("all-2", A, 0, 1)
+    with closing(Ledger(store.ledger)) as ledger:
+        ledger.append([event for each in episodes for event in events_of(each)])
+
+    def no_model(*_given: object) -> None:
+        raise EngineError("Fetch the model.")
+
+    monkeypatch.setattr(worker, "make_updater", no_model)
+    heard: list[dict[str, Any]] = []
+    assert worker.serve(store, Config(), heard.append, CancellationToken()) == 1
+    assert heard[0] == {"event": "rolled_back", "adapter_id": "all-2", "to": "all-1"}
+    assert registry.current() == "all-1"
+    heard.clear()
+    worker.serve(store, Config(), heard.append, CancellationToken())
+    assert [event["event"] for event in heard] == ["error"]
 
 
 def test_who_serves_a_version_again_knows_better(registry) -> None:

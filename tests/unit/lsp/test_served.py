@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.types import Prompt
 from falcon_lsp.learning.verdicts import VerdictLog
+from falcon_lsp.lsp import server
 from falcon_lsp.lsp.served import ServedAdapter
 from falcon_lsp.model import fim
 from falcon_lsp.model.adapters import BASE, PROMOTED, AdapterManifest, AdapterRegistry, scope_of
@@ -173,3 +175,15 @@ def test_two_levels_on_a_real_engine(tmp_path: Path) -> None:
     served.close()
     assert len(set(found.values())) == 3
     assert served.may_answer()
+
+
+async def test_a_version_that_was_left_by_itself_is_told_of_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(server, "ProgressReporter", lambda *_: None)
+    client: Any = SimpleNamespace(tell=said.append)
+    listen = server.training_listener(client)
+    await asyncio.to_thread(listen, {"event": "rolled_back", "adapter_id": "a", "to": "b"})
+    await asyncio.sleep(0)
+    assert said == [server.LEFT_BY_ITSELF]
