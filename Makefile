@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 NPM := npm --no-fund --no-audit --loglevel=error
 
 .DEFAULT_GOAL := help
-.PHONY: help install model node demo test test-vscode check format vsix wheel bench bench-latency bench-infill bench-context bench-quiet bench-trainer bench-falcon clean
+.PHONY: help install model node demo test test-vscode check format vsix wheel bench bench-latency bench-infill bench-context bench-quiet bench-instant bench-trainer bench-falcon clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -75,6 +75,10 @@ bench-trainer: model ## time the trainer against TRL's, and whole updates (an ho
 bench-quiet: install ## judge the quiet policy again by recorded suggestions, into build/ (a minute)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
 	$(BIN)/python benchmarks/quiet.py report --out build/quiet.json --plot build/quiet.svg
+
+bench-instant: model ## replay unseen projects: what does learning at once gain? into build/ (an hour)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
+	$(BIN)/python benchmarks/instant.py --out build/instant.json
 
 bench-falcon: model ## which part of FALCON helps: three arms, 100 holes, into build/ (25 minutes)
 	$(BIN)/python benchmarks/falcon.py --out build/falcon-small.json

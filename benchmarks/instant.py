@@ -122,7 +122,7 @@ def together(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         weights = rng.multinomial(len(rows), [1 / len(rows)] * len(rows), size=RESAMPLES)
         draws += weights @ table
         sums += table.sum(axis=0)
-    gained = {name: float(value) for name, value in gains(sums[None]).items()}
+    gained = {name: float(value[0]) for name, value in gains(sums[None]).items()}
     tail = 100 * (1 - CONFIDENCE) / 2
     bounds = {
         name: [float(bound) for bound in np.percentile(values, (tail, 100 - tail))]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +29,6 @@ HERE = Path(__file__).parent
 PRIOR = HERE.parent / "server" / "falcon_lsp" / "data" / "quiet-prior.json"
 PARTS = ("development", "reported")
 THRESHOLD = CompletionOptions().threshold
-KNOWN = 1172
-"""Reported sightings that had been looked at when the threshold was chosen (on the development
-projects, with a margin, after a first choice without one had lost more on these than it should);
-those recorded later are reported by themselves."""
-
 TURN = 40
 """Sightings of one project in a row: histories are typed in turns, so that each has some."""
 
@@ -101,13 +96,9 @@ def report(arguments: argparse.Namespace) -> None:
         "development": list(tastes.without_each(rows["development"])),
         "reported": _shipped(rows["reported"]),
     }
-    fresh = {id(row) for row in rows["reported"][KNOWN:]}
     body: dict[str, Any] = {
         "threshold": THRESHOLD,
-        "parts": {
-            **{part: _part(cases[part]) for part in PARTS},
-            "reported, not seen before": _part(cases["reported"], fresh),
-        },
+        "parts": {part: _part(cases[part]) for part in PARTS},
         "other_developers": _others(rows["reported"]),
         "machine": machine("cpu"),
     }
@@ -124,20 +115,16 @@ def _shipped(rows: Sequence[Sighting]) -> list[Case]:
     return [(shipped_prior(), own) for own in tastes.by_project(rows).values()]
 
 
-def _part(cases: Sequence[Case], only: Container[int] | None = None) -> dict[str, Any]:
-    """Return the figures of all sightings, or of those whose ``id`` is in ``only``."""
-
-    def counted(judged: list[Judged]) -> list[Judged]:
-        return judged if only is None else [each for each in judged if id(each.row) in only]
-
-    rows = [row for _, own in cases for row in own if only is None or id(row) in only]
+def _part(cases: Sequence[Case]) -> dict[str, Any]:
+    """Return the figures of one part."""
+    rows = [row for _, own in cases for row in own]
     projects = tastes.by_project(rows)
     by_threshold = {
-        str(least): tastes.outcome(counted(_judge(cases, least, learning=False)))
+        str(least): tastes.outcome(_judge(cases, least, learning=False))
         for least in tastes.THRESHOLDS
     }
-    fixed = counted(_judge(cases, THRESHOLD, learning=False))
-    learned = counted(_judge(cases, THRESHOLD, learning=True))
+    fixed = _judge(cases, THRESHOLD, learning=False)
+    learned = _judge(cases, THRESHOLD, learning=True)
     return {
         "sightings": len(rows),
         "wanted": sum(row.wanted for row in rows),

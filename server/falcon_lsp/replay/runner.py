@@ -72,8 +72,8 @@ def replayed(source: Source, options: Options, progress: Progress) -> Iterator[R
             state = load(folder, identity) or _fresh(folder, identity)
             asyncio.run(_Replay(source, options, state, progress).run())
             yield Result(
-                report(state.pairs, options.seed), tuple(state.pairs), source.unit, len(state.pairs), state.lines,
-                state.spent, folder / "learned",
+                report(state.pairs, options.seed), tuple(state.pairs), source.unit,
+                len(state.pairs), state.lines, state.spent, folder / "learned",
             )  # fmt: skip
     except Busy as error:
         raise ReplayError("another process is replaying the same; wait for it") from error
