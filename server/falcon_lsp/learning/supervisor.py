@@ -258,6 +258,8 @@ def _arguments(store: Store, config: Config) -> list[str]:
         "learning.keepAdapters": config.learning.keep_adapters,
         "judgeServer": config.judge_server,
         "judgeModel": config.judge_model,
+        "sandbox.execute": config.sandbox.execute,
+        "sandbox.interpreter": config.sandbox.interpreter,
     }
     folders = ["--data-dir", str(store.data), "--cache-dir", str(store.cache)]
     return [*folders, "--options", json.dumps(options), "--supervised"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import queue
 import subprocess
@@ -13,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from falcon_lsp.config import Config, from_client_options
+from falcon_lsp.config import Config, SandboxOptions, from_client_options
 from falcon_lsp.core.paths import Store
 from falcon_lsp.learning.supervisor import MOST_FAILURES, TrainingSupervisor
 
@@ -107,6 +108,17 @@ def test_the_worker_gets_the_folders_and_the_settings(bench, tmp_path) -> None:
     assert (config.learning.batch_episodes, config.learning.threads) == (4, 3)
     assert config.learning.least_battery == 40
     assert "--supervised" in given
+
+
+def test_the_worker_hears_whether_tests_may_be_run(bench) -> None:
+    one = bench("say(event='arguments', given=sys.argv[1:])")
+    wanted = SandboxOptions(execute=True, interpreter="/usr/bin/python3")
+    one.config = dataclasses.replace(one.config, sandbox=wanted)
+    one.supervisor.request("test")
+    given = one.next()["given"]
+    config, problems = from_client_options(json.loads(given[given.index("--options") + 1]))
+    assert problems == []
+    assert config.sandbox == wanted
 
 
 def test_only_one_worker_runs(bench) -> None:
