@@ -33,7 +33,8 @@ type Pressed = Readonly<Record<string, string>>;
 export class LearningReport {
   private panel: Panel | undefined;
   private search = "";
-  private style = "";
+  /** What was read when it was opened, until the page is there to show it. */
+  private unseen: string | undefined;
 
   constructor(private readonly server: Pick<Server, "request">) {}
 
@@ -47,20 +48,24 @@ export class LearningReport {
 
   /** Open the report, or bring it to the front with the figures of now. */
   async open(): Promise<void> {
-    if (this.panel !== undefined) {
-      this.panel.reveal();
-      await this.refresh("");
-      return;
-    }
+    await this.attempt(async () => {
+      if (this.panel !== undefined) {
+        this.panel.reveal();
+        return this.refresh("");
+      }
+      this.search = "";
+      const { html, style } = await this.server.request("falcon/report", {});
+      this.unseen = html;
+      this.panel ??= this.create(style);
+    });
+  }
+
+  private create(style: string): Panel {
     const panel = createPanel("falcon.report", "What falcon-lsp has learned");
-    this.panel = panel;
-    this.search = "";
     panel.onClosed(() => (this.panel = undefined));
     panel.onMessage((message) => this.heard(message));
-    await this.attempt(async () => {
-      ({ style: this.style } = await this.server.request("falcon/report", {}));
-    });
-    panel.show(frame(this.style, randomBytes(18).toString("base64url")));
+    panel.show(frame(style, randomBytes(18).toString("base64url")));
+    return panel;
   }
 
   /** The page says that it is there, or what was pressed in it. */
@@ -72,7 +77,7 @@ export class LearningReport {
   private async act({ action, id = "", workspace = "", path = "", search = "" }: Pressed) {
     switch (action) {
       case "ready":
-        return this.refresh("");
+        return this.begin();
       case "search":
         this.search = search;
         return this.refresh(search === "" ? "" : `Searched for ${search}.`);
@@ -105,6 +110,16 @@ export class LearningReport {
   private async tell<M extends Telling>(method: M, params: Requests[M]["params"]): Promise<void> {
     const answer: Requests[Telling]["result"] = await this.server.request(method, params);
     await this.refresh(answer?.message ?? "");
+  }
+
+  private async begin(): Promise<void> {
+    const html = this.unseen;
+    this.unseen = undefined;
+    if (html === undefined) {
+      await this.refresh("");
+    } else {
+      this.panel?.post({ html, said: "" });
+    }
   }
 
   /** Show what is so now, and say what was done; without a page, say it alone. */

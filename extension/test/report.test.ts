@@ -64,6 +64,26 @@ test("the page gets its style at first, and the report when it says that it is t
   assert.deepEqual(panel?.posted, []);
   await panel?.say({ action: "ready" });
   assert.deepEqual(panel?.posted, [{ html: "<h1>Report</h1>", said: "" }]);
+  assert.equal(server.received("falcon/report").length, 1);
+});
+
+test("a page that comes back from behind another tab gets the figures of now", async () => {
+  const panel = await open();
+  server.report = { html: "<h1>Later</h1>", style: "" };
+  await panel.say({ action: "ready" });
+  assert.deepEqual(panel.posted, [{ html: "<h1>Later</h1>", said: "" }]);
+});
+
+test("asked for twice at once, one page opens", async () => {
+  const show = editor.commands.get("falcon.showReport");
+  await Promise.all([show?.(), show?.()]);
+  assert.equal(editor.panels.length, 1);
+});
+
+test("without a server no page opens, and that is said once", async () => {
+  server.request = () => Promise.reject(new Error("The server is not running."));
+  await editor.commands.get("falcon.showReport")?.();
+  assert.deepEqual([editor.panels, editor.messages], [[], ["The server is not running."]]);
 });
 
 test("asked for again it comes to the front with the figures of now", async () => {
