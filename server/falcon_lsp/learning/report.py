@@ -16,6 +16,7 @@ from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.paths import Busy, Store, locked, private_folder
 from falcon_lsp.learning.crew import Crew, join, leave
 from falcon_lsp.learning.forgetting import drop_adapters, trainer_lock
+from falcon_lsp.learning.gate import Verdict
 from falcon_lsp.learning.standing import announced
 from falcon_lsp.learning.supervisor import LEAST_EPISODES, update_size
 from falcon_lsp.learning.update import UpdateReport
@@ -188,11 +189,24 @@ def _update_lines(update: UpdateReport) -> list[str]:
     if update.verdict is None:
         return [f"no adapter: {update.stopped}"]
     verdict = update.verdict
-    decision = "promoted" if verdict.promoted else "set aside"
     last = update.steps[-1]
-    return [
-        f"{update.adapter_id} {decision}: {len(update.steps)} steps, mean reward "
+    found = [
+        f"{update.adapter_id} {_decision(verdict)}: {len(update.steps)} steps, mean reward "
         f"{update.mean_reward:+.3f}, last loss {last.loss:+.4f}, KL {verdict.kl:.4f}",
+        *_verdict_lines(verdict),
+    ]
+    for own in update.workspaces:
+        found.append(f"{own.adapter_id} {_decision(own.verdict)}, for {own.scope} alone")
+        found += _verdict_lines(own.verdict)
+    return found
+
+
+def _decision(verdict: Verdict) -> str:
+    return "promoted" if verdict.promoted else "set aside"
+
+
+def _verdict_lines(verdict: Verdict) -> list[str]:
+    return [
         f"  later text: liked {verdict.liked_gain:+.4f} nats per token (90 % bound "
         f"{verdict.liked_gain_bound:+.4f}, n={verdict.liked}), rejected "
         f"{verdict.disliked_gain:+.4f} (n={verdict.disliked}); ordinary code "

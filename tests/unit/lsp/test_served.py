@@ -140,6 +140,16 @@ def test_a_rollback_leaves_what_is_served_here_first_the_workspaces_then_everybo
     assert registry.current(scope=scope_of(B)) == BASE
 
 
+def test_a_version_chosen_by_name_takes_the_place_of_the_workspaces_own(served, registry) -> None:
+    publish(registry, "all-2", created=4.0, parent="all-1")
+    served.windows.append(window(A))
+    assert follow(served) == "a-1"
+    assert served.roll_back("all-1") == "Rolled back to all-1."
+    assert follow(served) == "all-1"
+    assert registry.current() == "all-2"
+    assert registry.current(scope=scope_of(B)) == "b-1"
+
+
 def test_a_refused_rollback_is_a_sentence(served) -> None:
     assert "no adapter" in served.roll_back("none")
 
