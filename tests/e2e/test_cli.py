@@ -15,6 +15,7 @@ from episodes_factory import episode, events_of
 from falcon_lsp import cli
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Outcome
+from falcon_lsp.learning.standing import announced
 from falcon_lsp.memory.events import Event
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import AdapterRegistry, scope_of
@@ -110,8 +111,17 @@ def test_status_tells_what_was_recorded(falcon: Falcon, filled: Store) -> None:
     assert falcon("status", "--json") == 0
     body = json.loads(falcon.out)
     assert (body["events"]["suggestions"], body["pending"], body["adapter"]) == (3, 3, "second")
+    assert body["training"] == "not now"
     assert falcon("status") == 0
     assert "3 suggestions" in falcon.out
+
+
+def test_status_tells_how_training_in_another_process_stands(falcon: Falcon, filled: Store) -> None:
+    with announced(filled, lambda _: None) as announce:
+        announce({"event": "phase", "phase": "training"})
+        announce.held("on battery")
+        assert falcon("status", "--json") == 0
+    assert json.loads(falcon.out)["training"] == "paused: on battery"
 
 
 def test_recall_finds_what_was_kept_and_says_its_text(falcon: Falcon, filled: Store) -> None:
@@ -344,6 +354,9 @@ def test_training_from_logs_names_broken_lines_and_uses_the_rest(
     body = json.loads(falcon.out)
     assert body["broken"] == [f"{log}:16: the line is not JSON"]
     assert body["episodes"] + body["waiting"] == 5
+    page = Path(body["report"])
+    assert page.is_relative_to(store.data)
+    assert f"left out {log}:16" in page.read_text("utf-8")
 
 
 def test_rollbacks_of_one_workspace_and_of_everybody_are_noted(

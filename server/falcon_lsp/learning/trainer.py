@@ -31,7 +31,10 @@ Locate = Callable[[str], Path | None]
 """Folder of an adapter by id, verified; None for the base; `LookupError` when it is gone."""
 
 ROW_POSITIONS = 1024
-"""Positions of one forward and backward pass: they are what its memory grows with (0.6 MB each)."""
+"""Positions of one forward and backward pass, 0.6 MB each."""
+
+ANSWER_POSITIONS = 320
+"""Those of them that have logits: 0.2 MB for each of the half dozen tensors of a vocabulary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,22 +223,28 @@ def _gradient(
         loss = _loss(model, [sample for unit in units for sample in unit], recipe, normaliser)
         loss.value.backward()  # type: ignore[no-untyped-call]
         share = sum(_weight(unit) for unit in units) / trained
-        measured = torch.tensor([loss.kl, loss.ratio, loss.clipped])
-        sums += torch.cat([loss.value.detach().cpu().view(1), share * measured])
+        measured = [loss.value.item(), share * loss.kl, share * loss.ratio, share * loss.clipped]
+        sums += torch.tensor(measured, device=model.device)
     crew.add_up([*model.gradients, sums])
     value, kl, ratio, clipped = sums.tolist()
     return StepStats(number, value, kl, ratio, clipped, int(trained))
 
 
 def _passes(batch: Sequence[_Unit], most: int) -> Iterable[list[_Unit]]:
-    """Yield units of like length together: ``most`` at a time, and `ROW_POSITIONS`."""
+    """Yield units of like length together, as many as memory allows and at most ``most``."""
     taken: list[_Unit] = []
     for unit in sorted(batch, key=_length):
-        if taken and (len(taken) == most or sum(map(_length, [*taken, unit])) > ROW_POSITIONS):
+        if taken and (len(taken) == most or not _fits([*taken, unit])):
             yield taken
             taken = []
         taken.append(unit)
     yield taken
+
+
+def _fits(units: Sequence[_Unit]) -> bool:
+    answers = [len(sample.example.sequence.answer) for unit in units for sample in unit]
+    laid_out = len(answers) * max(answers)
+    return laid_out <= ANSWER_POSITIONS and sum(map(_length, units)) <= ROW_POSITIONS
 
 
 def _loss(

@@ -205,6 +205,10 @@ def test_passes_stay_within_rows_and_positions(encoding, monkeypatch) -> None:
     assert [len(part) for part in trainer._passes(units, 3)] == [3, 3, 2]
     monkeypatch.setattr(trainer, "ROW_POSITIONS", 2 * length + 1)
     assert {len(part) for part in trainer._passes(units, 8)} <= {1, 2}
+    monkeypatch.setattr(trainer, "ROW_POSITIONS", 10 * length)
+    answer = max(len(sample.example.sequence.answer) for sample in samples)
+    monkeypatch.setattr(trainer, "ANSWER_POSITIONS", 2 * answer)
+    assert max(len(part) for part in trainer._passes(units, 8)) == 2
     monkeypatch.setattr(trainer, "ROW_POSITIONS", 1)
     assert [len(part) for part in trainer._passes(units, 8)] == [1] * 8
 
