@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
+from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.sandbox import bubblewrap, landlock, seccomp, syscalls
 from falcon_lsp.sandbox.interpreter import DEVICES, Interpreter
 from falcon_lsp.sandbox.limits import Execution, Limits, Status
@@ -79,17 +80,18 @@ class Sandbox:
         layered = self.layered and bubblewrap.works(self.interpreter)
         return [*names, "bubblewrap"] if layered else names
 
-    def run(self, program: Program) -> Execution:
+    def run(self, program: Program, token: CancellationToken | None = None) -> Execution:
         """Run ``program`` to its end, in a folder of its own that is deleted afterwards.
 
-        Raises `SandboxUnavailableError` if it could not be shut in: then none of it has run.
+        Raises `SandboxUnavailableError` if it could not be shut in: then none of it has run; and
+        `Cancelled` soon after ``token`` is.
         """
         if reason := unavailable_reason():
             raise SandboxUnavailableError(reason)
         secret = secrets.token_hex(16)
         with scratch(program.files) as folder:
             try:
-                ending = watch(self._start(program, folder, secret), self.limits)
+                ending = watch(self._start(program, folder, secret), self.limits, token)
             except OSError as error:
                 raise SandboxUnavailableError(f"{_NOT_RUN}: {error}") from error
             files = {

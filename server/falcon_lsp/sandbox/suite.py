@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.sandbox.interpreter import Interpreter
 from falcon_lsp.sandbox.limits import Execution, Limits, Status
 from falcon_lsp.sandbox.related import related_tests, workspace_files
@@ -78,21 +79,24 @@ class Suite:
         """Return the tests of the workspace at ``root``, run by a Python that has pytest."""
         return cls(root, Sandbox(LIMITS, interpreter))
 
-    def judge(self, changed: str, text: str) -> SuiteResult | None:
+    def judge(
+        self, changed: str, text: str, token: CancellationToken | None = None
+    ) -> SuiteResult | None:
         """Run the tests that belong to ``changed`` while it holds ``text``; None if there are none.
 
         ``changed`` is a path below the workspace's root; nothing is changed there. Raises
-        `SandboxUnavailableError` and `WorkspaceTooLargeError`.
+        `SandboxUnavailableError`, `WorkspaceTooLargeError`, and `Cancelled` when ``token`` is.
         """
         files = workspace_files(self.root)
         tests = related_tests(files, changed)
         if not tests:
             return None
         content: dict[str, Content] = {**files, changed: text, f"{_PLUGIN_NAME}.py": _PLUGIN}
-        execution = self.sandbox.run(Program(
+        program = Program(
             content, "pytest", (*_OPTIONS, *tests), module=True, path=(".", "src"),
             packages=True, results=(_RESULTS,),
-        ))  # fmt: skip
+        )  # fmt: skip
+        execution = self.sandbox.run(program, token)
         found = _read(execution.files[_RESULTS])
         if execution.status is not Status.EXITED:
             found[WHOLE] = execution.status

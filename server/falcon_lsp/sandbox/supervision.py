@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, cast
 
+from falcon_lsp.core.cancellation import CancellationToken, Cancelled
 from falcon_lsp.sandbox.limits import Limits
 from falcon_lsp.sandbox.scratch import Extent, measure
 
@@ -97,14 +98,17 @@ class Start:
     order: dict[str, Any]
 
 
-def watch(start: Start, limits: Limits) -> Ending:
-    """Run a process to its end, whoever sets it; raises `OSError` if it does not start."""
+def watch(start: Start, limits: Limits, token: CancellationToken | None = None) -> Ending:
+    """Run a process to its end, whoever sets it; raises `OSError` if it does not start.
+
+    Raises `Cancelled`, with the process ended, when ``token`` is.
+    """
     reading, writing = os.pipe()
     with contextlib.ExitStack() as stack:
         stack.enter_context(os.fdopen(reading, "rb", buffering=0))
         with os.fdopen(writing, "wb", buffering=0):  # ours is closed once the child has its own
             process = stack.enter_context(_started(start, writing))
-        watched = _Watched(process, limits, start.folder)
+        watched = _Watched(process, limits, start.folder, token or CancellationToken())
         stack.callback(watched.end)
         watched.tell(repr(start.order | {"report": writing}).encode())
         return watched.follow(reading)
@@ -121,10 +125,15 @@ def _started(start: Start, report: int) -> subprocess.Popen[bytes]:
 class _Watched:
     """One process, from its start to its end."""
 
-    def __init__(self, process: subprocess.Popen[bytes], limits: Limits, folder: Path) -> None:
-        self._process = process
-        self._limits = limits
-        self._folder = folder
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        limits: Limits,
+        folder: Path,
+        token: CancellationToken,
+    ) -> None:
+        self._process, self._limits = process, limits
+        self._folder, self._token = folder, token
         self._started = time.monotonic()
         self._before = measure(folder, _ANY_NUMBER)
         self._used = Usage()
@@ -170,6 +179,8 @@ class _Watched:
                         return "", ""
                     if not key.data.read():
                         selector.unregister(key.fd)
+                if self._token.cancelled:
+                    raise Cancelled
                 if (now := time.monotonic()) >= deadline:
                     return f"it ran longer than {self._limits.wall_seconds:g} s", ""
                 if now >= look:

@@ -11,6 +11,7 @@ import pytest
 from episodes_factory import episode
 from falcon_lsp.config import Config, from_client_options
 from falcon_lsp.core.cancellation import CancellationToken, Cancelled
+from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Outcome, Prompt
 from falcon_lsp.learning.rewards import Appraiser, Verdict, WorkspaceTests, reward_all, workspace
 from falcon_lsp.learning.rewards.workspace import in_place
@@ -91,7 +92,7 @@ def test_the_file_as_it_is_is_run_once(
     monkeypatch.setattr(
         suite_module.Suite,
         "judge",
-        lambda self, path, text: runs.append(text) or judge(self, path, text),
+        lambda self, path, text, token: runs.append(text) or judge(self, path, text, token),
     )
     for text in ("a + b", "3", "a + b"):
         tests.outcomes(told(root, text))
@@ -177,12 +178,17 @@ def test_what_was_taken_counts_as_settled_until_somebody_looks(root: Path) -> No
     assert in_place(told(root, "3", stands=None), f"{HEAD}3{TAIL}") == f"{HEAD}3{TAIL}"
 
 
-def test_nothing_is_run_unless_the_settings_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_run_unless_the_settings_say_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     wanted, problems = from_client_options({"sandbox": {"execute": True}})
     assert problems == []
     assert WorkspaceTests.of(Config()) is None
     monkeypatch.setattr(workspace, "unavailable_reason", lambda: "")
     assert WorkspaceTests.of(wanted) is not None
+    store = Store(tmp_path, tmp_path)
+    assert Appraiser.of(wanted, store).tests is not None
+    assert Appraiser.of(Config(), store).tests is None
     monkeypatch.setattr(workspace, "unavailable_reason", lambda: "no sandbox")
     assert WorkspaceTests.of(wanted) is None
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from falcon_lsp.core.cancellation import CancellationToken, Cancelled
 from falcon_lsp.sandbox import runner
 from falcon_lsp.sandbox.limits import Execution, Limits, Status
 from falcon_lsp.sandbox.runner import Program, Sandbox, SandboxUnavailableError
@@ -146,6 +147,20 @@ def test_one_that_sleeps_is_ended_by_the_clock() -> None:
     execution = run("import os, time\nos.closerange(0, 99)\ntime.sleep(60)", wall_seconds=0.5)
     assert execution.status is Status.TIMED_OUT
     assert execution.reason == "it ran longer than 0.5 s"
+
+
+def test_one_that_nobody_waits_for_any_more_is_ended(scratch_root: Path) -> None:
+    token = CancellationToken()
+    program = Program({"main.py": "import time\ntime.sleep(60)"})
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(Sandbox(layered=False).run, program, token)
+        while not psutil.Process().children():
+            time.sleep(0.01)
+        token.cancel()
+        with pytest.raises(Cancelled):
+            running.result(30)
+    assert psutil.Process().children() == []
+    assert list(scratch_root.iterdir()) == []
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])

@@ -11,6 +11,7 @@ import logging
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from falcon_lsp.config import Config
 from falcon_lsp.core.cancellation import CancellationToken
@@ -30,7 +31,16 @@ SECONDS = 300.0
 WIDTHS = (400, 120, 40)
 """Characters on each side by which a place is found again, if they occur once."""
 
-WRONG = "AssertionError"
+WRONG, LOST = "AssertionError", "no end"
+"""The error of a wrong answer, and of a test that passes otherwise and now was not reached."""
+
+
+class Case(NamedTuple):
+    """The tests of a workspace, a file in it, and who may call the whole off."""
+
+    suite: Suite
+    path: str
+    token: CancellationToken | None
 
 
 @dataclass(slots=True)
@@ -55,7 +65,10 @@ class WorkspaceTests:
     def outcomes(
         self, episode: Episode, token: CancellationToken | None = None
     ) -> tuple[TestOutcome, ...]:
-        """Return what became of each test that should pass; () where tests have nothing to say."""
+        """Return what became of each test that should pass; () where tests have nothing to say.
+
+        Raises `Cancelled`.
+        """
         if token is not None:
             token.check()
         root = folder_of(episode.workspace)
@@ -64,29 +77,29 @@ class WorkspaceTests:
         try:
             now = _inside(root, episode.path).read_text(encoding="utf-8")
             then = in_place(episode, now)
-            return (
-                ()
-                if then is None
-                else self._compare(Suite.at(root, self.interpreter), episode.path, now, then)
+            if then is None:
+                return ()
+            return self._compare(
+                Case(Suite.at(root, self.interpreter), episode.path, token), now, then
             )
         except (OSError, ValueError, WorkspaceTooLargeError, SandboxUnavailableError) as error:
             log.warning("no tests for %s: %s", episode.completion_id, type(error).__name__)
             return ()
 
-    def _compare(self, suite: Suite, path: str, now: str, then: str) -> tuple[TestOutcome, ...]:
-        key = (suite.root, path, now)
+    def _compare(self, case: Case, now: str, then: str) -> tuple[TestOutcome, ...]:
+        key = (case.suite.root, case.path, now)
         if key not in self._references:
-            self._references[key] = self._judge(suite, path, now)
+            self._references[key] = self._judge(case, now)
         reference = self._references[key]
         expected = [] if reference is None else reference.passed
         if not expected:
             return ()
-        found = reference if then == now else self._judge(suite, path, then)
+        found = reference if then == now else self._judge(case, then)
         tests = {} if found is None else found.tests
-        return tuple(_outcome(tests.get(name, str(Verdict.RAISED))) for name in expected)
+        return tuple(_outcome(tests.get(name, LOST)) for name in expected)
 
-    def _judge(self, suite: Suite, path: str, text: str) -> SuiteResult | None:
-        result = suite.judge(path, text)
+    def _judge(self, case: Case, text: str) -> SuiteResult | None:
+        result = case.suite.judge(case.path, text, case.token)
         self.seconds -= 0.0 if result is None else result.execution.seconds
         return result
 
