@@ -55,7 +55,7 @@ class Size:
 
 SIZES = {
     "tiny": Size(("frozen", "FALCON"), (0,), 4, Recipe(tokens=2_000, contexts=4, samples=4)),
-    "small": Size(arms.SMALL, (0,), 100, Recipe(tokens=60_000)),
+    "small": Size(arms.SMALL, (0,), 100, Recipe(tokens=40_000)),
     "full": Size(
         tuple(arm.name for arm in arms.ARMS), (0, 1, 2), 0,
         Recipe(tokens=2_000_000, contexts=24, samples=10, tasks=4, batch=48),

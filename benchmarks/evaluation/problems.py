@@ -82,5 +82,6 @@ def _check(row: dict[str, Any]) -> str:
 
 
 def rows(name: str) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a file in benchmarks/data as they were published."""
     with gzip.open(DATA / name, "rt", encoding="utf-8") as file:
         yield from map(json.loads, file)

@@ -66,7 +66,8 @@ class Lately:
         if hole.name not in self.failed:
             return ()
         text, error = self.failed[hole.name]
-        return (Snippet("rejected.py", f"{text}  # {error}"),)
+        attempt = text.strip("\n")
+        return (Snippet("rejected.py", f"# {error}:\n{attempt}"),)
 
 
 def prompt_of(hole: Hole, solved: SolvedTasks | None, lately: Lately | None) -> Prompt:

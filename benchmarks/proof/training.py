@@ -35,7 +35,7 @@ EMPTY_STEPS = 20
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What all arms share. ``tokens`` is the budget: prompts and answers sampled or trained on.
+    """What all arms share. ``tokens`` is the budget: positions computed in sampling and training.
 
     ``contexts`` of ``samples`` each make a step; with meta-learning a step is ``tasks`` inner loops
     that share those contexts out. ``epochs`` passes are made over every step's samples.
@@ -157,6 +157,7 @@ class Learner:
         value = 0.0
         for start in range(0, len(sequences), self.recipe.leash.rows):
             rows = collate(sequences[start : start + self.recipe.leash.rows]).to(self.model.device)
+            self.run.spent += len(rows)
             loss = supervised_loss(
                 self.model.logits(rows), rows.targets, rows.mask, normaliser=float(total)
             )
@@ -164,7 +165,6 @@ class Learner:
             value += float(loss.detach())
         torch.nn.utils.clip_grad_norm_(self.model.parameters, self.recipe.leash.gradient_norm)
         self._optimizer.step()
-        self.run.spent += sum(map(len, sequences))
         return {"loss": value, "trained": float(total)}
 
     def _settled(self, hole: Hole) -> Scored | None:

@@ -45,7 +45,10 @@ class Credited:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """One step: the loss, and means over the trained tokens; ``kl`` is against the base, before."""
+    """One step: the loss, and means over the trained tokens; ``kl`` is against the base, before.
+
+    ``computed`` counts the positions of the forward pass: samples of one context share its reading.
+    """
 
     loss: float
     kl: float
@@ -86,10 +89,12 @@ def take_step(
     """
     optimizer.zero_grad(set_to_none=True)
     total = max(1.0, sum(sum(one.weight) for one in samples))
-    losses = []
+    losses, computed = [], 0
     for rows in _chunks(samples, leash.rows):
         token.check()
-        loss = _loss(model, rows, leash, total)
+        batch = collate([one.sequence for one in rows]).to(model.device)
+        computed += len(batch)
+        loss = _loss(model, batch, rows, leash, total)
         loss.value.backward()  # type: ignore[no-untyped-call]
         losses.append((sum(sum(one.weight) for one in rows) / total, loss))
     measured = Measured(
@@ -98,7 +103,7 @@ def take_step(
         sum(share * loss.ratio for share, loss in losses),
         sum(share * loss.clipped for share, loss in losses),
         int(total),
-        sum(len(one.sequence) for one in samples),
+        computed,
     )
     if measured.kl > leash.kl_cap:
         return None
@@ -107,8 +112,9 @@ def take_step(
     return measured
 
 
-def _loss(model: PolicyModel, rows: Sequence[Credited], leash: Leash, normaliser: float) -> Loss:
-    batch = collate([one.sequence for one in rows]).to(model.device)
+def _loss(
+    model: PolicyModel, batch: Batch, rows: Sequence[Credited], leash: Leash, normaliser: float
+) -> Loss:
     with torch.no_grad(), model.base():
         base = token_logprobs(model.logits(batch), batch.targets)
     behaviour = _aligned(batch, [one.behaviour for one in rows])

@@ -134,5 +134,5 @@ def test_the_prompt_holds_the_question_whole_and_memory_is_not_empty() -> None:
         assert len(prompt.prefix) >= min(len(hole.prefix), 600)
         assert len(prompt.snippets) == EXAMPLES + 1
         assert all(snippet.text.strip() for snippet in prompt.snippets)
-        assert prompt.snippets[-1].text == "    return nothing  # NameError"
+        assert prompt.snippets[-1].text == "# NameError:\n    return nothing"
     assert prompt_of(hole, None, None).snippets == ()

@@ -56,6 +56,7 @@ def test_what_did_better_than_its_group_becomes_likelier(policy: PolicyModel) ->
     measured = _step(policy, samples, rate=1.0)
     assert measured is not None
     assert measured.tokens == 5
+    assert measured.computed == len(CONTEXT) + 2 + 1  # the context once; last tokens not at all
     assert measured.ratio == pytest.approx(1.0, abs=1e-2)
     assert _odds(policy, good) > before[0]
     assert _odds(policy, bad) < before[1]
