@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 NPM := npm --no-fund --no-audit --loglevel=error
 
 .DEFAULT_GOAL := help
-.PHONY: help install model node demo test test-vscode check format vsix wheel bench bench-latency bench-infill bench-context bench-quiet bench-instant bench-trainer bench-falcon clean
+.PHONY: help install model node demo test test-vscode pictures check format vsix wheel bench bench-latency bench-infill bench-context bench-quiet bench-instant bench-trainer bench-falcon clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -34,6 +34,9 @@ test: model node ## everything that must hold: lint, types, tests in Python and 
 
 test-vscode: model vsix tests/vscode/node_modules/.installed ## type, accept and reject in a real VS Code (Linux on x86-64)
 	$(BIN)/python -m pytest tests/vscode
+
+pictures: test-vscode ## take the pictures of README and walkthrough anew
+	cp build/pictures/*.png extension/media/
 
 tests/vscode/node_modules/.installed: scripts/install-vscode $(wildcard tests/vscode/*.json tests/vscode/*/*.js)
 	scripts/install-vscode

@@ -21,6 +21,8 @@ FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
 )  # fmt: skip
+PATIENT = 30_000
+"""Milliseconds that an answer may take: what is proven here is not speed."""
 Start = Callable[..., Workbench]
 RUNNING: list[Workbench] = []
 
@@ -57,6 +59,9 @@ def start(
     def begin(environment: Mapping[str, str] | None = None, **settings: Any) -> Workbench:
         folder = tmp_path_factory.mktemp("vscode")
         falcon = {
+            "falcon.completion.deadlineMs": PATIENT,
+            "falcon.completion.coldDeadlineMs": PATIENT,
+            "falcon.completion.threshold": 0.0,
             "falcon.dataDir": str(folder / "data"),
             "falcon.cacheDir": str(folder / "cache"),
             "falcon.interpreter": sys.executable,

@@ -39,7 +39,6 @@ def editor(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Workbench:
         },
         engine="fake",
         interpreter="",
-        completion__threshold=0.0,
     )
 
 

@@ -7,7 +7,7 @@ its own in which its suggestion can be foreseen.
 from __future__ import annotations
 
 import pytest
-from conftest import Start
+from conftest import PICTURES, Start
 from ledger_view import episodes, silences, wait_for
 from workbench import Workbench, until
 
@@ -22,10 +22,11 @@ REST = "st + {0}.second"
 
 @pytest.fixture(scope="module")
 def editor(start: Start) -> Workbench:
-    workbench = start(engine="fake", completion__threshold=0.0)
+    workbench = start(engine="fake")
     workbench.write("empty.py", "")
     workbench.open("empty.py")
     workbench.wait_for_server()
+    workbench.wait_until_ready()
     return workbench
 
 
@@ -120,12 +121,23 @@ def test_what_another_extension_finds_belongs_to_what_was_taken(editor: Workbenc
     assert (finding.source, finding.line) == ("house-rules", 5)
 
 
+def test_the_status_bar_opens_a_menu(editor: Workbench) -> None:
+    editor.status().click()
+    entry = editor.page.locator(".quick-input-list .monaco-list-row", has_text="Train now")
+    entry.wait_for()
+    editor.shot(PICTURES / "status-bar.png")
+    editor.press("Escape")
+    entry.wait_for(state="detached")
+    editor.focus()
+
+
 def test_after_a_restart_it_goes_on(editor: Workbench) -> None:
     before = {one.completion_id for one in episodes(editor)}
     (old,) = editor.servers()
     editor.command("falcon-lsp: Restart Server")
     until(lambda: [one for one in editor.servers() if one.pid != old.pid], "another server")
     editor.wait_for_server(starts=2)
+    editor.wait_until_ready()
     begin(editor, "nut")
     editor.press("Tab")
     wait_for(editor, "nut.py", Outcome.ACCEPTED)
@@ -138,6 +150,7 @@ def test_a_server_that_was_killed_comes_back(editor: Workbench) -> None:
     editor.foreseen.append("Connection to server got closed")
     server.kill()
     editor.wait_for_server(starts=3)
+    editor.wait_until_ready()
     begin(editor, "soy")
     editor.press("Tab")
     wait_for(editor, "soy.py", Outcome.ACCEPTED)
@@ -146,6 +159,8 @@ def test_a_server_that_was_killed_comes_back(editor: Workbench) -> None:
 def test_a_new_window_finds_everything_again(editor: Workbench) -> None:
     editor.reload()
     editor.open("empty.py")
+    editor.wait_for_server(starts=4)
+    editor.wait_until_ready()
     begin(editor, "rye")
     editor.press("Tab")
     wait_for(editor, "rye.py", Outcome.ACCEPTED)
