@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 import torch
 
+from episodes_factory import episode, events_of
+from falcon_lsp.core.paths import Store
+from falcon_lsp.learning.forgetting import unlearn
 from falcon_lsp.learning.journal import NO_JOURNAL, Journal
+from falcon_lsp.learning.worker import open_journal
+from falcon_lsp.memory.ledger import Ledger
 
 STATE = [torch.arange(3.0)]
 
@@ -64,3 +70,15 @@ def test_without_a_folder_nothing_is_kept() -> None:
     page = NO_JOURNAL.page(STATE, "run")
     page.write({"a": STATE[0]}, {})
     assert (page.read(), NO_JOURNAL.batch()) == (None, [])
+
+
+def test_what_is_forgotten_takes_the_journal_with_it(tmp_path) -> None:
+    store = Store(tmp_path / "data", tmp_path / "cache")
+    journal = open_journal(store)
+    with closing(Ledger(store.ledger)) as ledger:
+        ledger.append(events_of(episode("cmp-1")))
+        journal.begin(["cmp-1"])
+        journal.page(STATE, "run").write({"a": STATE[0]}, {})
+        ledger.forget(completion_ids=["cmp-1"])
+        assert unlearn(store, ledger)[1]
+    assert not (store.cache / "training").exists()
