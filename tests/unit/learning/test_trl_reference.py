@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,6 @@ from falcon_lsp.learning.objectives.policy import clipped_loss, group_advantages
 from falcon_lsp.learning.objectives.preference import dpo_loss, kto_loss, kto_reference
 from falcon_lsp.learning.objectives.supervised import supervised_loss
 from falcon_lsp.learning.objectives.tokens import sampled_kl, sequence_logprobs, token_logprobs
-from falcon_lsp.learning.policy_model import Batch, collate
 
 PROMPTS = ["def add(a, b):\n    ", "for item in items:\n", "import os\nfrom ", "class Point:\n  "]
 LIKED = ["return a + b\n", "    print(item)\n", "pathlib import Path\n", "  def __init__(self):\n"]
@@ -96,9 +96,31 @@ def _sequences(ids: torch.Tensor, attention: torch.Tensor, answer: torch.Tensor)
     return found
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Sequences padded on the left; targets and mask are of the last K positions."""
+
+    ids: torch.Tensor
+    attention: torch.Tensor
+    targets: torch.Tensor
+    mask: torch.Tensor
+
+
+def collate(sequences: list[Scored]) -> Batch:
+    width, last = max(map(len, sequences)), max(len(one.answer) for one in sequences)
+    ids = torch.zeros(len(sequences), width, dtype=torch.long)
+    attention, mask = torch.zeros_like(ids), torch.zeros(len(sequences), last)
+    for row, one in enumerate(sequences):
+        ids[row, width - len(one) :] = torch.tensor(one.context + one.answer)
+        attention[row, width - len(one) :] = 1
+        mask[row, last - len(one.answer) :] = 1.0
+    return Batch(ids, attention, ids[:, width - last :], mask)
+
+
 def _logits(model: Model, batch: Batch) -> torch.Tensor:
+    positions = (batch.attention.cumsum(-1) - 1).clamp(min=0)
     output = model(
-        input_ids=batch.ids, attention_mask=batch.attention, position_ids=batch.positions,
+        input_ids=batch.ids, attention_mask=batch.attention, position_ids=positions,
         logits_to_keep=batch.targets.shape[1] + 1,
     )  # fmt: skip
     return output.logits[:, :-1]
