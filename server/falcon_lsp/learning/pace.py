@@ -99,8 +99,9 @@ class Machine:
     def _clock(self) -> tuple[float, float, float]:
         """Return the wall clock, the processors' busy seconds, and those of this process."""
         times = psutil.cpu_times()
-        idle = times.idle + getattr(times, "iowait", 0.0)
-        return time.monotonic(), sum(times) - idle, time.process_time()
+        idle = ("idle", "iowait", "guest", "guest_nice")  # guests count among users already
+        busy = sum(times) - sum(getattr(times, name, 0.0) for name in idle)
+        return time.monotonic(), busy, time.process_time()
 
 
 class PacedToken(CancellationToken):
