@@ -62,18 +62,12 @@ class Curriculum:
         one.tried += 1
         one.rate = passed / samples
         if one.rate < LEAST_PASSED:
-            harder_than_help = one.level == len(SHARES) - 1
-            first_time = one.tried == 1
-            one.level = len(SHARES) - 1 if first_time else min(one.level + 1, len(SHARES) - 1)
-            one.done = harder_than_help
+            most = len(SHARES) - 1
+            one.done = one.level == most
+            one.level = most if one.tried == 1 else min(one.level + 1, most)
         elif one.rate > MOST_PASSED:
             one.done = one.level == 0
             one.level = max(0, one.level - 1)
-
-    def in_band(self, name: str) -> bool:
-        """Whether the last group passed in 20 to 80 % of its samples."""
-        one = self._known[name]
-        return bool(one.tried) and LEAST_PASSED <= one.rate <= MOST_PASSED
 
     def state(self) -> dict[str, Any]:
         """Return what is known as plain JSON."""
