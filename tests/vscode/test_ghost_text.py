@@ -127,7 +127,7 @@ def test_the_status_bar_opens_a_menu(editor: Workbench) -> None:
     entry.wait_for()
     editor.shot(PICTURES / "status-bar.png")
     editor.press("Escape")
-    entry.wait_for(state="detached")
+    entry.wait_for(state="hidden")
     editor.focus()
 
 

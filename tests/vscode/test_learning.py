@@ -9,6 +9,7 @@ from workbench import Workbench, until
 
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Outcome
+from falcon_lsp.model.adapters import PROMOTED
 
 BATCH = 8
 TRAINING = 900.0
@@ -86,15 +87,23 @@ def test_what_the_real_model_says_is_taken_and_declined(editor: Workbench) -> No
     assert all(one.model_id.startswith("smollm2") for one in said)
 
 
+def test_the_report_lists_what_was_taken(editor: Workbench) -> None:
+    editor.command("falcon-lsp: Show What Was Learned")
+    row = editor.webview().locator("tr", has_text="place0.py").first
+    row.wait_for()
+    assert "height" in str(row.text_content())
+    editor.shot(PICTURES / "report.png")
+
+
 @pytest.mark.timeout(TRAINING + 300)
 def test_training_makes_an_adapter_that_the_report_shows(editor: Workbench) -> None:
     editor.command("falcon-lsp: Train Now")
     editor.notification("has started").wait_for()
-    (version,) = until(lambda: adapters(editor), "adapter", TRAINING)
+    version = until(lambda: adapters(editor), "adapter", TRAINING)[-1]
     editor.command("falcon-lsp: Show What Was Learned")
-    report = editor.webview()
-    row = report.get_by_role("row", name=version.id[:12])
+    row = editor.webview().locator("tr", has_text=version.id[:12]).first
     row.wait_for()
-    assert row.get_by_text("promoted" if version.status == "promoted" else "set aside").count()
-    editor.shot(PICTURES / "report.png")
+    verdicts = ("served now", "promoted") if version.status == PROMOTED else ("set aside",)
+    assert any(row.get_by_text(verdict).count() for verdict in verdicts)
+    editor.shot(PICTURES / "adapter.png")
     assert editor.errors() == []
