@@ -25,7 +25,7 @@ from evaluation.intervals import Ratio, difference
 from evaluation.results import machine
 from falcon_lsp.completion.prompter import RECALL_CHARACTERS
 from falcon_lsp.completion.service import CompletionService
-from falcon_lsp.config import CompletionOptions, Config, LearningOptions
+from falcon_lsp.config import CompletionOptions, Config, ContextOptions
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.paths import Store, atomic_write
 from falcon_lsp.core.text import TextSnapshot, common_length
@@ -56,14 +56,15 @@ class Variant:
     prompt: bool = False
     again: bool = False
     recall: bool = False
+    examples: bool = False
 
 
 VARIANTS = {
     "no memory": Variant(),
     "recent edits in the prompt": Variant(prompt=True),
     "edits made again": Variant(again=True),
-    "recall as examples, drafts and candidates": Variant(recall=True),
-    "all": Variant(prompt=True, again=True, recall=True),
+    "recall as drafts and candidates": Variant(recall=True),
+    "recall as examples, drafts and candidates": Variant(recall=True, examples=True),
 }
 
 
@@ -100,12 +101,12 @@ class Typist:
         self._count = 0
         self._short = Uses(variant, lambda: self._now)
         self._open: dict[str, str] = {}
-        learning = LearningOptions(instant=variant.prompt or variant.again)
+        context = ContextOptions(recall_examples=variant.examples)
         self._service = CompletionService(
             engine=lambda: engine,
             memory=self if self._index is not None else None,
             short_term=self._short,
-            config=lambda: Config(completion=PATIENT, learning=learning),
+            config=lambda: Config(completion=PATIENT, context=context),
             open_documents=self._documents,
         )
 

@@ -74,7 +74,10 @@ class ContextOptions:
     snippet_tokens: int = option(
         192, "Budget for text from other places, in tokens.", low=0, high=4096
     )
-    recall: bool = option(True, "Let long-term memory contribute to the context.")
+    recall: bool = option(True, "Ask long-term memory for texts to copy from.")
+    recall_examples: bool = option(
+        False, "Show the model what long-term memory recalls, too; this has not paid so far."
+    )
     recall_deadline_ms: int = option(
         40, "Longest wait for long-term memory, in milliseconds; a miss is no error.",
         low=1, high=1000,

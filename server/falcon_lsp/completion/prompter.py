@@ -37,10 +37,11 @@ MAX_CONTEXTS: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class _Context:
-    """A document's snippets; good for as long as ``key`` holds."""
+    """A document's snippets and what was recalled; good for as long as ``key`` holds."""
 
     key: tuple[object, ...]
     snippets: tuple[Snippet, ...]
+    recalled: tuple[Snippet, ...]
 
 
 class Prompter:
@@ -75,7 +76,7 @@ class Prompter:
         contexts = self._contexts
         known = contexts.get(request.uri)
         if known is None or known.key != key:
-            known = _Context(key, self._gather(request, config, token))
+            known = self._gather(key, request, config, token)
         contexts.pop(request.uri, None)
         contexts[request.uri] = known
         while len(contexts) > MAX_CONTEXTS:
@@ -92,10 +93,13 @@ class Prompter:
         rows = [row for row in self._quotable(request, rows) if row.path != request.path]
         return sorted(rows, key=lambda row: row.last_used, reverse=True)
 
-    def edits(self, request: CompletionRequest, config: Config, limit: int) -> list[Edit]:
-        """Return the latest edits that may be quoted; none where nothing is learned at once."""
-        if not config.learning.instant:
-            return []
+    def recalled(self, request: CompletionRequest) -> Sequence[Snippet]:
+        """Return what was recalled for the latest prompt of the request's document."""
+        known = self._contexts.get(request.uri)
+        return known.recalled if known is not None else ()
+
+    def edits(self, request: CompletionRequest, limit: int) -> list[Edit]:
+        """Return the latest edits that may be quoted, the latest first."""
         return self._quotable(request, self._short_term.recent_edits(request.workspace, limit))
 
     def _quotable(self, request: CompletionRequest, found: Iterable[T]) -> list[T]:
@@ -107,15 +111,20 @@ class Prompter:
         self._contexts = OrderedDict()
 
     def _gather(
-        self, request: CompletionRequest, config: Config, token: CancellationToken
-    ) -> tuple[Snippet, ...]:
+        self,
+        key: tuple[object, ...],
+        request: CompletionRequest,
+        config: Config,
+        token: CancellationToken,
+    ) -> _Context:
+        recalled = self._quotable(request, self._recall(request, config, token))
         around = context.Surroundings(
-            edits=self.edits(request, config, RECENT_EDITS),
-            recalled=self._quotable(request, self._recall(request, config, token)),
+            edits=self.edits(request, RECENT_EDITS),
+            recalled=recalled if config.context.recall_examples else (),
             documents=self.others(request),
             imported=self._quotable(request, self._files.imported(request)),
         )
-        return context.gather(request, config.context, around)
+        return _Context(key, context.gather(request, config.context, around), tuple(recalled))
 
     def _recall(
         self, request: CompletionRequest, config: Config, token: CancellationToken

@@ -171,7 +171,7 @@ class CompletionService:
         An edit that is surely being made again needs no model.
         """
         _stop_if_cancelled(token)
-        edits = self._prompter.edits(request, config, MAX_EDITS)
+        edits = self._prompter.edits(request, MAX_EDITS) if config.learning.instant else ()
         repeated = repeat_candidate(request, edits) or Rejection("nothing to repeat")
         again = self._refine(repeated, request)
         laps.lap("repeat")
@@ -259,9 +259,10 @@ class CompletionService:
 
     def _sources(self, request: CompletionRequest, prompt: Prompt) -> Sources:
         """Return what may be copied from: the file, what memory recalled, other open files."""
-        documents = [document.text for document in self._prompter.others(request)]
-        snippets = [snippet.text for snippet in reversed(prompt.snippets)]
-        return sources_at(request, [*snippets, *documents])
+        snippets = [*self._prompter.recalled(request), *reversed(prompt.snippets)]
+        documents = self._prompter.others(request)
+        texts = [*(each.text for each in snippets), *(each.text for each in documents)]
+        return sources_at(request, texts)
 
     def _refine(
         self, candidate: Candidate | Rejection, request: CompletionRequest

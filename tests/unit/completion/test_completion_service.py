@@ -423,4 +423,3 @@ def test_edits_say_nothing_while_nothing_is_learned_at_once() -> None:
     setting.config = replace(setting.config, learning=LearningOptions(instant=False))
     request = renaming(setting)
     assert setting.texts(request) == ["other"]
-    assert "new_name" not in repr(setting.engine.prompts[0].snippets)
