@@ -54,7 +54,7 @@ def editor(start: Start) -> Workbench:
     workbench.write("empty.py", "")
     workbench.open("empty.py")
     workbench.wait_for_server()
-    workbench.wait_until_ready()
+    workbench.wait_until_ready(patience=240)  # another run may load it as well
     return workbench
 
 

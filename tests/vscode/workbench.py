@@ -272,9 +272,9 @@ class Workbench:
         said = "The server is running."
         until(lambda: self.server_log().count(said) >= starts, f"start {starts}", patience)
 
-    def wait_until_ready(self) -> None:
+    def wait_until_ready(self, patience: float = PATIENCE) -> None:
         """Wait until the status bar says that the model is there."""
-        self.status().locator(".codicon-sparkle").wait_for()
+        self.status().locator(".codicon-sparkle").wait_for(timeout=patience * 1000)
 
     def webview(self) -> FrameLocator:
         """Return the page of the webview in front: frames within frames."""
