@@ -1,7 +1,8 @@
 """The real worker in a process of its own that dies, by SIGKILL, at a chosen call.
 
 Only what makes it slow is replaced: one optimiser step or two, four regression holes, and a gate
-that measures as always but promotes, since random weights have nothing to be better at.
+that measures as always but promotes, since random weights have nothing to be better at. Nothing is
+drawn from earlier updates, so that whatever is learned a second time stands out.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 from falcon_lsp.config import from_client_options
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.paths import Store
-from falcon_lsp.learning import losses, policy_model, publishing, trainer, update, worker
+from falcon_lsp.learning import losses, meta, policy_model, publishing, trainer, update, worker
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import AdapterRegistry
 
@@ -44,6 +45,7 @@ def run(data: str, cache: str, model: str, point: str = "", when: str = "") -> N
     publishing.regression_set = lambda: holes
     publishing.judge = lambda *given: replace(judge(*given), promoted=True, reasons=())
     update.Recipe = partial(trainer.Recipe, epochs=1, minibatch=4)
+    update.MetaRecipe = partial(meta.MetaRecipe, remembered=0, others=0)
     worker.LEASE_SECONDS = 0.0
     if point:
         owner, name = POINTS[point]
