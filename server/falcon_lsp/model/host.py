@@ -83,6 +83,8 @@ class EngineHost:
         else:
             self.state, self.message = HostState.READY, ""
             logger.info("model ready after %.1f s", time.monotonic() - started)
+        finally:
+            progress(self.message or "ready", 1.0)
 
 
 def _finishes(job: Callable[[CancellationToken], None], token: CancellationToken) -> bool:

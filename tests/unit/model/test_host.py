@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from falcon_lsp.core.cancellation import CancellationToken
+from falcon_lsp.model.engine import Engine, EngineError, Progress
+from falcon_lsp.model.fake import FakeEngine
 from falcon_lsp.model.host import EngineHost
 
 
@@ -59,3 +61,16 @@ def test_spare_work_that_fails_is_logged_and_over(
     assert host.spare(fail).result(5) is False
     assert host.spare(lambda _token: None).result(5) is True
     assert [record.message for record in caplog.records] == ["work ahead failed"]
+
+
+@pytest.mark.parametrize("failure", [None, EngineError("No weights."), RuntimeError("broken")])
+def test_progress_ends_however_loading_ends(host: EngineHost, failure: Exception | None) -> None:
+    def load(progress: Progress) -> Engine:
+        progress("Loading the model", 0.95)
+        if failure is not None:
+            raise failure
+        return FakeEngine()
+
+    told: list[float] = []
+    host.load(load, lambda _message, share: told.append(share)).result(5)
+    assert told == [0.95, 1.0]
