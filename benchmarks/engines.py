@@ -28,9 +28,10 @@ import psutil
 from falcon_lsp.config import Config
 from falcon_lsp.core.paths import Store
 from falcon_lsp.model import onnx_engine
+from falcon_lsp.model.files import ModelFiles
 from falcon_lsp.model.generation import CHUNK
 from falcon_lsp.model.llama_shape import LlamaShape
-from falcon_lsp.model.loader import ModelFiles, find_model
+from falcon_lsp.model.loader import find_model
 from falcon_lsp.model.onnx_engine import Network, OnnxModel
 from falcon_lsp.model.quantised import QuantisedCache
 from falcon_lsp.model.sequences import CausalModel

@@ -28,8 +28,9 @@ from falcon_lsp.core.paths import Store, atomic_write, sha256_file
 from falcon_lsp.learning.dataset import Encoding
 from falcon_lsp.learning.policy_model import LoraShape, PolicyModel
 from falcon_lsp.model.engine import EngineError
+from falcon_lsp.model.files import ModelFiles
 from falcon_lsp.model.fim import FALCON as FORMAT
-from falcon_lsp.model.loader import ModelFiles, find_model
+from falcon_lsp.model.loader import find_model
 from falcon_lsp.model.tokenizer import CodeTokenizer
 from proof import arms, evaluating, holes, report
 from proof.arms import Arm, Objective

@@ -43,7 +43,8 @@ from falcon_lsp.learning.trainer import Recipe, train
 from falcon_lsp.learning.update import Updater
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.model.adapters import AdapterRegistry
-from falcon_lsp.model.loader import ModelFiles, find_model
+from falcon_lsp.model.files import ModelFiles
+from falcon_lsp.model.loader import find_model
 from falcon_lsp.model.tokenizer import CodeTokenizer
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -9,8 +9,8 @@ from evaluation import lines, places
 from evaluation.batched import COMMENTED, BatchedModel, Question
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.model.engine import GenerationParams
+from falcon_lsp.model.files import ModelFiles
 from falcon_lsp.model.fim import FALCON
-from falcon_lsp.model.loader import ModelFiles
 from falcon_lsp.model.torch_engine import TorchEngine
 
 

@@ -16,8 +16,8 @@ from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Prompt
 from falcon_lsp.model import fim
 from falcon_lsp.model.engine import Generation, GenerationParams
+from falcon_lsp.model.files import ModelFiles
 from falcon_lsp.model.fim import FALCON, FimFormat
-from falcon_lsp.model.loader import ModelFiles
 from falcon_lsp.model.onnx_engine import OnnxEngine
 from falcon_lsp.model.tokenizer import CodeTokenizer
 

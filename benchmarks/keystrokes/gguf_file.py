@@ -10,7 +10,7 @@ from gguf import GGMLQuantizationType, GGUFWriter, LlamaFileType, TokenType, qua
 from safetensors.torch import load_file
 from torch import Tensor
 
-from falcon_lsp.model.loader import ModelFiles
+from falcon_lsp.model.files import ModelFiles
 
 _NAMES = {
     "model.embed_tokens": "token_embd",

@@ -16,7 +16,7 @@ import venv
 from pathlib import Path
 
 from falcon_lsp.core.paths import sha256_file
-from falcon_lsp.model.loader import ModelFiles
+from falcon_lsp.model.files import ModelFiles
 
 VERSION = "0.3.36"
 SOURCE = f"llama_cpp_python-{VERSION}"

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import new_id
 from falcon_lsp.model.adapters import PROMOTED, AdapterManifest, AdapterRegistry
-from falcon_lsp.model.loader import ModelFiles
+from falcon_lsp.model.files import ModelFiles
 from falcon_lsp.model.verification import CONFIG, WEIGHTS
 from keystrokes.editor import Editor
 from keystrokes.machine import Watch, processor_seconds

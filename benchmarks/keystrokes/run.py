@@ -15,7 +15,8 @@ import psutil
 
 from falcon_lsp.config import Config
 from falcon_lsp.core.paths import Store
-from falcon_lsp.model.loader import ModelFiles, find_model
+from falcon_lsp.model.files import ModelFiles
+from falcon_lsp.model.loader import find_model
 from keystrokes import decode, machine, probes, shadow
 from keystrokes.editor import Editor, Served
 from keystrokes.llama_cpp import KINDS, LlamaCpp

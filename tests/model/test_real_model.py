@@ -20,7 +20,8 @@ from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Prompt
 from falcon_lsp.model import assets
 from falcon_lsp.model.engine import Engine, EngineError, GenerationParams
-from falcon_lsp.model.loader import ModelFiles, find_model, load_engine
+from falcon_lsp.model.files import ModelFiles
+from falcon_lsp.model.loader import find_model, load_engine
 
 pytestmark = pytest.mark.model
 

@@ -16,7 +16,8 @@ from falcon_lsp.core.types import Prompt
 from falcon_lsp.model import assets
 from falcon_lsp.model.decoding import Logits
 from falcon_lsp.model.engine import Engine, EngineError, Generation, GenerationParams
-from falcon_lsp.model.loader import ModelFiles, find_model
+from falcon_lsp.model.files import ModelFiles
+from falcon_lsp.model.loader import find_model
 from falcon_lsp.model.onnx_engine import OnnxEngine
 from falcon_lsp.model.tokenizer import CodeTokenizer
 from falcon_lsp.model.torch_engine import TorchEngine

@@ -20,7 +20,7 @@ from falcon_lsp.learning.update import Updater
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.model import fim
 from falcon_lsp.model.adapters import BASE, AdapterRegistry
-from falcon_lsp.model.loader import ModelFiles
+from falcon_lsp.model.files import ModelFiles
 from falcon_lsp.model.tokenizer import CodeTokenizer
 from tiny_model import build_tiny_model
 

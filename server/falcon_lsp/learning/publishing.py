@@ -31,7 +31,7 @@ from falcon_lsp.model.adapters import (
     AdapterRefused,
     AdapterRegistry,
 )
-from falcon_lsp.model.loader import ModelFiles
+from falcon_lsp.model.files import ModelFiles
 
 
 @dataclass(frozen=True, slots=True)

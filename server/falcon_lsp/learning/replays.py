@@ -18,7 +18,7 @@ from falcon_lsp.learning.rewards.sample import breaks_syntax
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.model.drafts import Sources
 from falcon_lsp.model.engine import Engine, GenerationParams
-from falcon_lsp.model.loader import ModelFiles
+from falcon_lsp.model.files import ModelFiles
 
 MOST_TOKENS = 32
 PREFIX_CHARS, SUFFIX_CHARS = 1200, 400

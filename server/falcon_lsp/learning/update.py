@@ -56,7 +56,7 @@ from falcon_lsp.model.adapters import (
     AdapterRegistry,
     scope_of,
 )
-from falcon_lsp.model.loader import ModelFiles
+from falcon_lsp.model.files import ModelFiles
 from falcon_lsp.model.tokenizer import CodeTokenizer
 
 HELD_OUT_SHARE = 0.2

@@ -14,9 +14,7 @@ import re
 import shutil
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
@@ -25,31 +23,12 @@ from falcon_lsp.core.paths import Store, sha256_file
 from falcon_lsp.model import assets, fim
 from falcon_lsp.model.engine import Engine, EngineError, Progress
 from falcon_lsp.model.fake import FakeEngine
+from falcon_lsp.model.files import ModelFiles, weight_files
 from falcon_lsp.model.tokenizer import CodeTokenizer
 
 logger = logging.getLogger(__name__)
 
 _HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")
-_PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-
-
-@dataclass(frozen=True, slots=True)
-class ModelFiles:
-    """A checked model: ``sha256`` identifies its weights, for adapters that are trained on them."""
-
-    folder: Path
-    model_id: str
-    fim: fim.FimFormat
-    sha256: str
-
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Return every parameter's shape by name, read from the files' headers."""
-        shapes: dict[str, tuple[int, ...]] = {}
-        for file in _weight_files(self.folder):
-            weights: Any = safe_open(file, "np")
-            for name in weights.keys():  # noqa: SIM118 - safe_open is no mapping
-                shapes[name] = tuple(weights.get_slice(name).get_shape())
-        return shapes
 
 
 def resolve_model(
@@ -146,7 +125,7 @@ def _local_folder(model: str) -> Path | None:
 
 def _files(folder: Path, model_id: str, sha256: str = "") -> ModelFiles:
     """Check what a folder holds before anything loads it."""
-    weights = _weight_files(folder)
+    weights = weight_files(folder)
     try:
         size = json.loads((folder / "config.json").read_bytes()).get("vocab_size", math.inf)
         vocabulary = CodeTokenizer.from_folder(folder).vocabulary
@@ -165,18 +144,6 @@ def _files(folder: Path, model_id: str, sha256: str = "") -> ModelFiles:
             "Qwen2.5-Coder."
         )
     return ModelFiles(folder, model_id, fmt, sha256 or _sha256_of(weights))
-
-
-def _weight_files(folder: Path) -> Sequence[Path]:
-    files = sorted(folder.glob("model*.safetensors"))
-    if files:
-        return files
-    if any(next(folder.glob(kind), None) for kind in _PICKLES):
-        raise EngineError(
-            f"{folder.name} has its weights in a format that can run code: choose one that has "
-            "them as safetensors."
-        )
-    raise EngineError(f"{folder.name} holds no weights (model.safetensors): choose another folder.")
 
 
 def _sha256_of(files: Sequence[Path]) -> str:

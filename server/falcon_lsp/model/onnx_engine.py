@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from falcon_lsp.model import llama_graph
 from falcon_lsp.model.decoding import Logits
 from falcon_lsp.model.engine import EngineError
+from falcon_lsp.model.files import ModelFiles
 from falcon_lsp.model.llama_shape import LlamaShape
-from falcon_lsp.model.loader import ModelFiles
 from falcon_lsp.model.onnx_proto import Graph
 from falcon_lsp.model.quantised import QuantisedCache
 from falcon_lsp.model.serving import ServedModel

@@ -26,7 +26,7 @@ from falcon_lsp.core.paths import (
 )
 from falcon_lsp.model import errand
 from falcon_lsp.model.engine import EngineError
-from falcon_lsp.model.loader import ModelFiles
+from falcon_lsp.model.files import ModelFiles
 
 if TYPE_CHECKING:
     from falcon_lsp.model.tensor_file import MappedTensors

@@ -9,8 +9,8 @@ from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.types import Prompt
 from falcon_lsp.model.drafts import NO_SOURCES, Sources
 from falcon_lsp.model.engine import Generation, GenerationParams
+from falcon_lsp.model.files import ModelFiles
 from falcon_lsp.model.generation import Generator
-from falcon_lsp.model.loader import ModelFiles
 from falcon_lsp.model.sequences import CausalModel
 from falcon_lsp.model.tokenizer import CodeTokenizer
 

@@ -17,7 +17,7 @@ from transformers.utils.logging import disable_progress_bar
 from falcon_lsp.model import merge
 from falcon_lsp.model.decoding import Logits
 from falcon_lsp.model.engine import EngineError
-from falcon_lsp.model.loader import ModelFiles
+from falcon_lsp.model.files import ModelFiles
 from falcon_lsp.model.serving import ServedModel
 
 logger = logging.getLogger(__name__)

@@ -8,7 +8,7 @@ from gguf import GGUFReader
 from safetensors.torch import load_file, save_file
 
 from falcon_lsp.model import convert, fim
-from falcon_lsp.model.loader import ModelFiles
+from falcon_lsp.model.files import ModelFiles
 from keystrokes.gguf_file import gguf_name, pairs_of_heads, write_gguf
 from tiny_model import build_tiny_model
 

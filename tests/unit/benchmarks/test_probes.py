@@ -9,7 +9,7 @@ import pytest
 from falcon_lsp.core.paths import Store
 from falcon_lsp.model import fim
 from falcon_lsp.model.adapters import AdapterRegistry
-from falcon_lsp.model.loader import ModelFiles
+from falcon_lsp.model.files import ModelFiles
 from keystrokes import probes
 from keystrokes.editor import Editor
 from keystrokes.recording import Part

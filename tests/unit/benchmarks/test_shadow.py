@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from falcon_lsp.model import fim
-from falcon_lsp.model.loader import ModelFiles
+from falcon_lsp.model.files import ModelFiles
 from falcon_lsp.model.tokenizer import CodeTokenizer
 from keystrokes import shadow
 from keystrokes.editor import Editor, Served

@@ -24,7 +24,7 @@ from falcon_lsp.learning.verdicts import VerdictLog
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.model import fim
 from falcon_lsp.model.adapters import BASE, AdapterRegistry, scope_of
-from falcon_lsp.model.loader import ModelFiles
+from falcon_lsp.model.files import ModelFiles
 
 A, B = "file:///code/a", "file:///code/b"
 PLUS, JOIN = "a + b", "os.path"

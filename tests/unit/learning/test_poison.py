@@ -21,7 +21,7 @@ from falcon_lsp.learning.update import Updater, UpdateReport
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.model import fim
 from falcon_lsp.model.adapters import BASE, AdapterRegistry
-from falcon_lsp.model.loader import ModelFiles
+from falcon_lsp.model.files import ModelFiles
 
 GOOD, BAD = "a + b", "os.path"
 SHA = "0" * 64

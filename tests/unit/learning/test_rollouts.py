@@ -19,7 +19,7 @@ from falcon_lsp.learning.objectives.tokens import token_logprobs
 from falcon_lsp.learning.rollouts import Asked, Rollout, Sampler, Sampling
 from falcon_lsp.model import fim
 from falcon_lsp.model.engine import GenerationParams
-from falcon_lsp.model.loader import ModelFiles
+from falcon_lsp.model.files import ModelFiles
 from falcon_lsp.model.torch_engine import TorchEngine
 
 ASKED = [

@@ -19,7 +19,7 @@ from falcon_lsp.lsp.served import ServedAdapter
 from falcon_lsp.model import fim
 from falcon_lsp.model.adapters import BASE, PROMOTED, AdapterManifest, AdapterRegistry, scope_of
 from falcon_lsp.model.engine import EngineError
-from falcon_lsp.model.loader import ModelFiles
+from falcon_lsp.model.files import ModelFiles
 from tiny_model import build_tiny_model, train_nothing
 from unit.model.adapter_samples import BASE_SHA256, publish
 

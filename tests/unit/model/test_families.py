@@ -29,7 +29,8 @@ from falcon_lsp.model import fim
 from falcon_lsp.model.adapters import PROMOTED, AdapterManifest, AdapterRegistry
 from falcon_lsp.model.decoding import Logits, Pieces, split_for_healing
 from falcon_lsp.model.engine import EngineError, Generation, GenerationParams
-from falcon_lsp.model.loader import ModelFiles, find_model, load_engine
+from falcon_lsp.model.files import ModelFiles
+from falcon_lsp.model.loader import find_model, load_engine
 from falcon_lsp.model.tokenizer import CodeTokenizer
 from falcon_lsp.model.torch_engine import TorchEngine
 from model_families import FAMILIES, SAMPLE, Family, card_ids

@@ -29,8 +29,9 @@ from falcon_lsp.core.types import Prompt
 from falcon_lsp.model import errand, fim, onnx_engine, quantised
 from falcon_lsp.model.decoding import Logits
 from falcon_lsp.model.engine import EngineError, Generation, GenerationParams, Progress
+from falcon_lsp.model.files import ModelFiles
 from falcon_lsp.model.llama_graph import BLOCK
-from falcon_lsp.model.loader import ModelFiles, load_engine
+from falcon_lsp.model.loader import load_engine
 from falcon_lsp.model.onnx_engine import OnnxEngine, OnnxModel
 from falcon_lsp.model.quantise import in_blocks, in_columns
 from falcon_lsp.model.quantised import QuantisedCache
@@ -269,7 +270,7 @@ from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.types import Prompt
 from falcon_lsp.model import fim
 from falcon_lsp.model.engine import GenerationParams
-from falcon_lsp.model.loader import ModelFiles
+from falcon_lsp.model.files import ModelFiles
 from falcon_lsp.model.onnx_engine import OnnxEngine
 logging.basicConfig(level="INFO", stream=sys.stderr)
 folder, cache, adapter = map(Path, sys.argv[1:])

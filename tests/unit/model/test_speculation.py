@@ -15,8 +15,8 @@ from falcon_lsp.model import fim
 from falcon_lsp.model.decoding import logprobs
 from falcon_lsp.model.drafts import NO_SOURCES, Sources
 from falcon_lsp.model.engine import Generation, GenerationParams
+from falcon_lsp.model.files import ModelFiles
 from falcon_lsp.model.generation import Generator
-from falcon_lsp.model.loader import ModelFiles
 from falcon_lsp.model.onnx_engine import OnnxEngine
 from falcon_lsp.model.sequences import CausalModel
 from falcon_lsp.model.tokenizer import CodeTokenizer

@@ -14,7 +14,7 @@ from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.types import Prompt, Snippet
 from falcon_lsp.model import fim
 from falcon_lsp.model.engine import EngineError, Generation, GenerationParams
-from falcon_lsp.model.loader import ModelFiles
+from falcon_lsp.model.files import ModelFiles
 from falcon_lsp.model.tokenizer import CodeTokenizer
 from falcon_lsp.model.torch_engine import TorchEngine
 from tiny_model import build_tiny_model, spoil, train_nothing
