@@ -7,7 +7,7 @@ import random
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,9 +18,10 @@ from falcon_lsp.completion import features
 from falcon_lsp.completion.belief import Belief, Prior, dot, logistic
 from falcon_lsp.completion.evidence import Allowance, evidence
 from falcon_lsp.completion.features import Vector
-from falcon_lsp.completion.policy import show_share
-from falcon_lsp.core.types import Outcome
-from falcon_lsp.memory.short_term import share_taken, trend
+from falcon_lsp.completion.policy import show_share, threshold
+from falcon_lsp.config import CompletionOptions
+from falcon_lsp.core.types import Lately, Outcome
+from falcon_lsp.memory.short_term import share_dismissed, share_taken, trend
 from falcon_lsp.replay.user import NOISE
 
 GUESSES: Mapping[str, float] = {
@@ -114,6 +115,13 @@ def judge(
     return [developer.meet(row, least, learning=learning) for row in rows]
 
 
+class Said(NamedTuple):
+    """A verdict, and whether it was concluded from what was typed."""
+
+    outcome: Outcome
+    inferred: bool
+
+
 class _Developer:
     def __init__(self, belief: Belief, rng: random.Random) -> None:
         self._belief = belief
@@ -121,12 +129,14 @@ class _Developer:
         self._allowance = Allowance()
         self._everywhere: list[Outcome] = []
         self._here: dict[int, list[Outcome]] = defaultdict(list)
+        self._verdicts: list[Said] = []
 
     def meet(self, row: Sighting, least: float, *, learning: bool) -> Judged:
         here = self._here[row.file] if learning else []
         given = with_history(row.features, self._everywhere if learning else [], here)
         chance = self._belief.probability(given)
-        share = show_share(chance, least)
+        lately = Lately(dismissed=share_dismissed(self._verdicts))
+        share = show_share(chance, threshold(CompletionOptions(threshold=least), lately))
         if learning and (share == 1.0 or self._rng.random() < share):
             self._learn(row, given)
         return Judged(row, chance, share)
@@ -135,6 +145,7 @@ class _Developer:
         what = Outcome.ACCEPTED if row.took else Outcome.REJECTED
         self._everywhere.append(what)
         self._here[row.file].append(what)
+        self._verdicts.append(Said(what, inferred=not row.said))
         found = evidence({"outcome": what.value, "inferred": not row.said})
         if found is not None:
             taken, worth = found

@@ -12,7 +12,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 from falcon_lsp.core.text import TextSnapshot
 from falcon_lsp.core.types import Diagnostic, Lately, Outcome, TextEdit
@@ -40,6 +40,18 @@ TREND_WINDOW = 4
 PACE_SECONDS = 5.0
 NEAR_LINES = 3
 _VERDICTS = {Outcome.REJECTED: -1.0, Outcome.UNDONE: -1.0, Outcome.IGNORED: -0.3}
+
+
+class Verdict(Protocol):
+    """How a suggestion ended, such as an `Episode`; ``inferred``: nobody said so."""
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """None while it is open."""
+
+    @property
+    def inferred(self) -> bool:
+        """Whether it was concluded from what was typed."""
 
 
 @dataclass(slots=True)
@@ -191,9 +203,9 @@ def trend(outcomes: Sequence[Outcome]) -> float:
     return found
 
 
-def share_dismissed(episodes: Sequence[Episode]) -> float:
+def share_dismissed(verdicts: Sequence[Verdict]) -> float:
     """Return which share of the last unwanted suggestions (oldest first) was sent away by hand."""
-    unwanted = [each for each in episodes if each.outcome in _VERDICTS][-RATE_WINDOW:]
+    unwanted = [each for each in verdicts if each.outcome in _VERDICTS][-RATE_WINDOW:]
     by_hand = sum(each.outcome is Outcome.REJECTED and not each.inferred for each in unwanted)
     return (by_hand + USUAL_DISMISSED * DISMISSED_WEIGHT) / (len(unwanted) + DISMISSED_WEIGHT)
 
