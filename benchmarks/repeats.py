@@ -151,7 +151,8 @@ class _Typist:
 
     def _add(self, path: str, text: str, edit: TextEdit) -> str:
         self._now += 1.0
-        return self._edits.add(path, text, edit, self._now)
+        self._edits.add(path, text, edit, self._now)
+        return text[: edit.start] + edit.new_text + text[edit.end :]
 
     def _ask(self, stop: Stop, commit: str) -> Iterator[Found]:
         self.stops += 1

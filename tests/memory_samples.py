@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from falcon_lsp.core.types import Diagnostic, Outcome, Prompt, Snippet, Suggestion
+from falcon_lsp.core.types import Diagnostic, Outcome, Prompt, Snippet, Suggestion, TextEdit
 from falcon_lsp.memory import events as ev
+from falcon_lsp.memory.edits import Edits
 
 WORKSPACE = "file:///workspace"
 
@@ -15,6 +16,12 @@ def place(
     completion_id: str, workspace: str = WORKSPACE, path: str = "src/a.py", language: str = "python"
 ) -> ev.Place:
     return ev.Place(completion_id, workspace, path, language)
+
+
+def change(edits: Edits, path: str, text: str, edit: TextEdit, now: float) -> str:
+    """Let ``edits`` know of a change of ``text``; return the text after it."""
+    edits.add(path, text, edit, now)
+    return text[: edit.start] + edit.new_text + text[edit.end :]
 
 
 def suggested_event(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -15,6 +15,8 @@ MERGE_SECONDS: Final = 60.0
 """Who goes on after a longer rest is at something else."""
 AROUND: Final = 80
 """Characters on each side of an edit that are remembered."""
+SAME_PLACE: Final = 24
+"""Characters on the left by which a place is known again after edits elsewhere have moved it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,11 @@ class Edit(Snippet):
     left: str = ""
     right: str = ""
 
+    def stands_in(self, text: str) -> bool:
+        """Whether it is still where it was made: a paste or another program may have moved it."""
+        start, end = self.offset, self.offset + len(self.added)
+        return text[start:end] == self.added and text[max(0, start - AROUND) : start] == self.left
+
 
 class Edits:
     """At most ``limit`` edits of one workspace. Not safe from several threads."""
@@ -46,35 +53,53 @@ class Edits:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def add(self, path: str, before: str, edit: TextEdit, now: float) -> str:
-        """Remember a change of ``before`` and return the text after it.
+    def add(self, path: str, before: str, edit: TextEdit, now: float) -> None:
+        """Remember a change of ``before``.
 
-        What touches the last edit goes on with it; what takes it back undoes it.
+        What touches the last edit goes on with it; what takes an edit back undoes it.
         """
-        after = before[: edit.start] + edit.new_text + before[edit.end :]
         made = Edit(path, "", edit.start, before[edit.start : edit.end], edit.new_text, now)
         last = self._kept[-1] if self._kept else None
-        whole = _joined(last, made) if last is not None else None
+        whole = _joined(last, made, before) if last is not None else None
         if whole is not None:
             self._kept.pop()
         found = whole or made
-        if _telling(found):
-            self._kept.append(_placed(found, after))
-        return after
+        if not _telling(found):
+            return
+        found = _placed(found, before, edit)
+        for old in [old for old in self._kept if _takes_back(found, old)]:
+            self._kept.remove(old)
+        self._kept.append(found)
 
 
-def _joined(last: Edit, made: Edit) -> Edit | None:
-    """Return both as one edit where ``made`` touches what ``last`` wrote, else None."""
+def by_hand(text: str, edits: Sequence[TextEdit]) -> tuple[str, TextEdit] | None:
+    """Return which of the edits made at once is remembered, with the text before it.
+
+    Where several write the same, several cursors do; the last stands for all of them (editors
+    name the topmost last, so that it stays where it is). Else a formatter does: None.
+    """
+    if len({edit.new_text for edit in edits}) != 1:
+        return None
+    for edit in edits[:-1]:
+        text = text[: edit.start] + edit.new_text + text[edit.end :]
+    return text, edits[-1]
+
+
+def _joined(last: Edit, made: Edit, text: str) -> Edit | None:
+    """Return both as one edit where ``made``, a change of ``text``, touches what ``last`` wrote.
+
+    None where it does not, or comes late and does not take it back.
+    """
     begin, end = last.offset, last.offset + len(last.added)
     start, stop = made.offset, made.offset + len(made.removed)
-    near = made.path == last.path and made.time - last.time <= MERGE_SECONDS
-    if not near or start > end or stop < begin:
+    if made.path != last.path or start > end or stop < begin or not last.stands_in(text):
         return None
     before = made.removed[: max(0, begin - start)]
     behind = made.removed[len(made.removed) - max(0, stop - end) :] if stop > end else ""
     added = last.added[: max(0, start - begin)] + made.added + last.added[max(0, stop - begin) :]
     removed = before + last.removed + behind
-    if max(len(removed), len(added)) > MAX_CHARACTERS:
+    late = made.time - last.time > MERGE_SECONDS
+    if max(len(removed), len(added)) > MAX_CHARACTERS or (late and removed != added):
         return None
     return replace(made, offset=min(begin, start), removed=removed, added=added)
 
@@ -83,19 +108,30 @@ def _telling(edit: Edit) -> bool:
     return edit.removed != edit.added and len(edit.removed) <= MAX_CHARACTERS >= len(edit.added)
 
 
-def _placed(edit: Edit, text: str) -> Edit:
-    """Return the edit with what stands around it in ``text``."""
-    start, end = edit.offset, edit.offset + len(edit.added)
+def _takes_back(edit: Edit, old: Edit) -> bool:
+    """Whether ``edit`` undoes what ``old``, perhaps long ago, did in the same place."""
+    swapped = edit.removed.strip() == old.added.strip() != ""
+    if not swapped or edit.added.strip() != old.removed.strip() or edit.path != old.path:
+        return False
+    one, other = (each.left.rstrip()[-SAME_PLACE:] for each in (edit, old))
+    return one.endswith(other) or other.endswith(one)
+
+
+def _placed(edit: Edit, before: str, change: TextEdit) -> Edit:
+    """Return the edit, which ends with or behind ``change``, with what stands around it.
+
+    Read from the text before the change, of which nothing outside the edit has become other text.
+    """
+    start = edit.offset
+    end = start + len(edit.added) - len(change.new_text) + change.end - change.start
+    first = max(before.rfind("\n", 0, start) + 1, start - MAX_CHARACTERS // 2)
+    last = before.find("\n", end, end + MAX_CHARACTERS)
+    lines = (
+        before[first:start] + edit.added + before[end : last if last >= 0 else end + MAX_CHARACTERS]
+    )
     return replace(
         edit,
-        text=_lines_around(text, start, end),
-        left=text[max(0, start - AROUND) : start],
-        right=text[end : end + AROUND],
+        text=lines[:MAX_CHARACTERS],
+        left=before[max(0, start - AROUND) : start],
+        right=before[end : end + AROUND],
     )
-
-
-def _lines_around(text: str, start: int, end: int) -> str:
-    """Return the whole lines that hold ``text[start:end]``, at most `MAX_CHARACTERS`."""
-    first = max(text.rfind("\n", 0, start) + 1, start - MAX_CHARACTERS // 2)
-    last = text.find("\n", end)
-    return text[first : len(text) if last < 0 else last][:MAX_CHARACTERS]

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from falcon_lsp.core.text import TextSnapshot
 from falcon_lsp.core.types import Diagnostic, Lately, Outcome, TextEdit
-from falcon_lsp.memory.edits import Edit, Edits
+from falcon_lsp.memory.edits import Edit, Edits, by_hand
 from falcon_lsp.memory.episodes import Episode, fold
 from falcon_lsp.memory.events import Event, Kind
 from falcon_lsp.memory.rejections import Rejections
@@ -82,13 +82,13 @@ class ShortTermMemory:
         edits: Sequence[TextEdit],
         now: float,
     ) -> None:
-        """Remember a change of a document."""
-        text = before.text
+        """Remember a change of a document; of what is done at once, see `by_hand`."""
+        made = by_hand(before.text, edits)
         with self._lock:
             found = self._workspace(workspace)
             found.strokes.append((now, sum(len(edit.new_text) for edit in edits)))
-            for edit in edits:
-                text = found.edits.add(path, text, edit, now)
+            if made is not None:
+                found.edits.add(path, *made, now)
 
     def observe(self, event: Event) -> None:
         """Take in an event as it is recorded."""

@@ -15,6 +15,7 @@ from falcon_lsp.memory.events import Place, outcome, suggested
 from falcon_lsp.memory.short_term import ShortTermMemory
 from falcon_lsp.model.engine import EngineError
 from falcon_lsp.model.fake import FakeEngine
+from memory_samples import change
 
 OTHER = ("other.py", "python", "logger = logging.getLogger(__name__)\n", 1.0)
 REQUEST = at("def f(a, b):\n    total = ‸\n")
@@ -397,9 +398,9 @@ RENAMED = "old_name = 1\nprint(old_name)\n"
 def renaming(setting: Setting, path: str = "a.py") -> CompletionRequest:
     """Let ``old_name`` become ``new_name`` and be taken away again below; return what is asked."""
     edits = Edits(10)
-    text = edits.add(path, RENAMED, TextEdit(0, 8, "new_name"), 0.0)
+    text = change(edits, path, RENAMED, TextEdit(0, 8, "new_name"), 0.0)
     at = text.index("old_name")
-    text = edits.add(path, text, TextEdit(at, at + 8, ""), 100.0)
+    text = change(edits, path, text, TextEdit(at, at + 8, ""), 100.0)
     setting.memory.edits = {WORKSPACE: list(edits)}
     return replace(REQUEST, path=path, text=text, offset=at)
 

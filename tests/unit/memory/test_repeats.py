@@ -12,6 +12,7 @@ from falcon_lsp.core.types import TextEdit
 from falcon_lsp.memory import repeats
 from falcon_lsp.memory.edits import Edits
 from falcon_lsp.memory.repeats import NAMES, repeat
+from memory_samples import change
 
 Step = tuple[str, str]
 """What is looked for in the text, and what it becomes."""
@@ -22,7 +23,7 @@ def make(text: str, *steps: Step, path: str = "a.py", edits: Edits | None = None
     made = edits if edits is not None else Edits(50)
     for number, (old, new) in enumerate(steps, len(made)):
         at = text.index(old)
-        text = made.add(path, text, TextEdit(at, at + len(old), new), number * 100.0)
+        text = change(made, path, text, TextEdit(at, at + len(old), new), number * 100.0)
     return made
 
 
@@ -34,7 +35,7 @@ def after(text: str, steps: list[Step], marked: str) -> str:
     edits = Edits(50)
     for number, (old, new) in enumerate(steps):
         at = text.index(old)
-        text = edits.add("a.py", text, TextEdit(at, at + len(old), new), number * 100.0)
+        text = change(edits, "a.py", text, TextEdit(at, at + len(old), new), number * 100.0)
     assert text == marked.replace("‸", "")
     found = repeat(edits, "a.py", text, marked.index("‸"))
     return found.text if found else ""
@@ -84,7 +85,7 @@ def test_what_was_only_added_is_added_again_where_the_same_stands_around() -> No
     text = "one = run(first)\ntwo = run(first)\nthree = run(first)\n"
     edits = Edits(5)
     at = text.index(")")
-    text = edits.add("a.py", text, TextEdit(at, at, ", timeout=5"), 0.0)
+    text = change(edits, "a.py", text, TextEdit(at, at, ", timeout=5"), 0.0)
     at = text.index(")", text.index("two"))
     found = repeat(edits, "a.py", text, at)
     assert found is not None
@@ -115,11 +116,11 @@ def test_more_around_that_agrees_makes_it_likelier() -> None:
 def test_what_was_written_is_repeated_with_its_own_line_end_left_out() -> None:
     text = "import b\n\nimport c\n"
     edits = Edits(5)
-    text = edits.add("a.py", text, TextEdit(0, 0, "\n"), 0.0)
-    text = edits.add("a.py", text, TextEdit(0, 0, "from x import y"), 1.0)
+    text = change(edits, "a.py", text, TextEdit(0, 0, "\n"), 0.0)
+    text = change(edits, "a.py", text, TextEdit(0, 0, "from x import y"), 1.0)
     at = text.index("import c")
-    text = edits.add("a.py", text, TextEdit(at, at, "\n"), 200.0)
-    text = edits.add("a.py", text, TextEdit(at, at, "from x"), 201.0)
+    text = change(edits, "a.py", text, TextEdit(at, at, "\n"), 200.0)
+    text = change(edits, "a.py", text, TextEdit(at, at, "from x"), 201.0)
     found = repeat(edits, "a.py", text, at + len("from x"))
     assert found is not None
     assert found.text == " import y"
