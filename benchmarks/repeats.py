@@ -106,7 +106,7 @@ def _report(found: Sequence[Found], stops: int) -> dict[str, Any]:
     """Return, per least chance, how many stops have a repeat, and what becomes of the likeliest."""
     best: dict[tuple[str, int], tuple[float, Found]] = {}
     for each in found:
-        chance = repeats.chance_of(repeats.Sighting("", each.numbers))
+        chance = repeats.chance_of(each.numbers)
         known = best.get((each.project, each.stop))
         if known is None or chance > known[0]:
             best[each.project, each.stop] = chance, each

@@ -6,6 +6,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Final, TypeVar
 
 from falcon_lsp.completion import context
@@ -103,8 +104,9 @@ class Prompter:
         return self._quotable(request, self._short_term.recent_edits(request.workspace, limit))
 
     def _quotable(self, request: CompletionRequest, found: Iterable[T]) -> list[T]:
-        """Return what comes from files that may be quoted."""
-        return [each for each in found if self._shares(request.workspace, each.path)]
+        """Return what comes from files that may be quoted; any may be quoted in itself."""
+        allowed = cache(partial(self._shares, request.workspace))
+        return [each for each in found if each.path == request.path or allowed(each.path)]
 
     def reset(self) -> None:
         """Forget every context, those that are being gathered too; the next prompts gather anew."""

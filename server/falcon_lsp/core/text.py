@@ -121,6 +121,12 @@ def line_before(text: str, offset: int) -> str:
     return text[text.rfind("\n", 0, offset) + 1 : offset]
 
 
+def rest_of_line(text: str, offset: int) -> str:
+    """Return what stands on the line of ``offset`` behind it, the line end left out."""
+    end = text.find("\n", offset)
+    return text[offset : len(text) if end < 0 else end].rstrip("\r")
+
+
 def import_lines(text: str) -> list[str]:
     """Return the lines of Python, JavaScript or TypeScript that import, of the first 200."""
     lines = text.split("\n")[:_MAX_IMPORT_LINES]
@@ -147,7 +153,13 @@ def _updated_starts(starts: tuple[int, ...], edit: TextEdit, text: str) -> tuple
 
 def common_length(one: str, other: str) -> int:
     """Return how many characters both begin with alike."""
-    for at, (a, b) in enumerate(zip(one, other, strict=False)):
-        if a != b:
-            return at
-    return min(len(one), len(other))
+    alike, unlike = 0, min(len(one), len(other)) + 1
+    if one[: unlike - 1] == other[: unlike - 1]:
+        return unlike - 1
+    while unlike - alike > 1:
+        middle = (alike + unlike) // 2
+        if one[alike:middle] == other[alike:middle]:
+            alike = middle
+        else:
+            unlike = middle
+    return alike

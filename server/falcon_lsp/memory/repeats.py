@@ -12,16 +12,20 @@ import functools
 import importlib.resources
 import json
 import math
+import operator
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from falcon_lsp.core.text import common_length
+from falcon_lsp.core.text import common_length, rest_of_line
 from falcon_lsp.memory.edits import AROUND, Edit
+from falcon_lsp.memory.redact import redact_between
 
 LEAST_EVIDENCE: Final = 12
 """Characters around and typed that must agree where nothing was taken away."""
+MOST_TEXTS: Final = 64
+"""Texts of which the likeliest is looked for; what is older than so many others hardly ever is."""
 LEAST_PART: Final = 3
 """Characters of an earlier edit's removed text, from which on it is looked for in a longer one."""
 
@@ -55,24 +59,27 @@ class Moment(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """An earlier edit that the moment resembles, as numbers, and the ``text`` that would follow."""
+    """An earlier ``edit`` that the moment resembles, and the ``text`` that would follow."""
 
     text: str
     numbers: tuple[float, ...]
+    edit: Edit
 
 
 def repeat(edits: Iterable[Edit], path: str, text: str, offset: int) -> Repeat | None:
     """Return what follows at ``offset`` if one of ``edits`` (the latest first) is made again.
 
-    The likeliest text; None where nothing resembles what is being done.
+    The likeliest text that is no secret and pushes nothing down; None where nothing resembles what
+    is being done.
     """
     moment, earlier = moment_of(list(edits), path, text, offset)
-    best: Repeat | None = None
-    for sighting in sightings(earlier, moment):
-        chance = chance_of(sighting)
-        if best is None or chance > best.chance:
-            best = Repeat(sighting.text, chance)
-    return best
+    found = [(chance_of(each.numbers), each) for each in sightings(earlier, moment)]
+    found.sort(key=lambda pair: pair[0], reverse=True)
+    whole_lines = not rest_of_line(text, offset).strip()
+    for chance, sighting in found:
+        if (whole_lines or "\n" not in sighting.text) and not _is_secret(sighting.edit):
+            return Repeat(sighting.text, chance)
+    return None
 
 
 def moment_of(
@@ -94,36 +101,44 @@ def moment_of(
 def sightings(edits: Iterable[Edit], moment: Moment) -> Iterator[Sighting]:
     """Yield what each of ``edits`` (the latest first) says would follow; a text only once."""
     known: set[str] = set()
+    begun, rest = moment.typed, moment.rest
+    before = moment.left[::-1]
     for age, edit in enumerate(edits):
         found = _follow(edit, moment)
         if found is None:
             continue
         kind, evidence, written = found
-        begun, rest = moment.typed, moment.rest
         if not (written.startswith(begun) and written.endswith(rest)):
             continue
         text = written[len(begun) : len(written) - len(rest)]
         if not text.strip() or len(written) < len(begun) + len(rest) or text in known:
             continue
-        left = common_length(edit.left[::-1], moment.left[::-1])
+        left = common_length(edit.left[::-1], before)
         right = common_length(edit.right, moment.right)
         if kind == "inserted" and left + right + len(begun) < LEAST_EVIDENCE:
             continue
         known.add(text)
-        yield Sighting(text, _numbers(kind, left, right, len(begun), evidence, age, text))
+        numbers = _numbers(kind, left, right, len(begun), evidence, age, text)
+        yield Sighting(text, numbers, edit)
+        if len(known) == MOST_TEXTS:
+            return
 
 
-def chance_of(sighting: Sighting) -> float:
+def chance_of(numbers: Sequence[float]) -> float:
     """Return the estimated chance, 0 to 1, that the developer wants what would follow."""
-    score = sum(w * x for w, x in zip(_weights(), sighting.numbers, strict=True))
+    score = sum(map(operator.mul, _weights(), numbers))
     return 1 / (1 + math.exp(-score))
 
 
 def _is_here(edit: Edit, path: str, text: str, offset: int) -> bool:
     """Whether the cursor stands in what ``edit`` wrote, or at its end."""
-    end = edit.offset + len(edit.added)
-    inside = edit.path == path and edit.offset <= offset <= end
-    return inside and text[edit.offset : end] == edit.added
+    inside = edit.offset <= offset <= edit.offset + len(edit.added)
+    return inside and edit.path == path and edit.stands_in(text)
+
+
+def _is_secret(edit: Edit) -> bool:
+    """Whether what was written would be taken out of anything that is stored."""
+    return redact_between(edit.left, edit.added, edit.right) != edit.added
 
 
 def _follow(edit: Edit, moment: Moment) -> tuple[str, int, str] | None:
@@ -137,16 +152,16 @@ def _follow(edit: Edit, moment: Moment) -> tuple[str, int, str] | None:
         return kind, len(edit.removed), edit.added
     if len(edit.removed.strip()) < LEAST_PART or edit.removed not in moment.removed:
         return None
-    written = _whole_words(edit.removed).sub(lambda _: edit.added, moment.removed)
+    written = edit.added.join(_around(edit.removed, moment.removed))
     return ("part", len(edit.removed), written) if written != moment.removed else None
 
 
-@functools.lru_cache(maxsize=512)
-def _whole_words(text: str) -> re.Pattern[str]:
-    """Return what finds ``text`` where no word goes on at its ends."""
-    begins = r"(?<!\w)" if re.match(r"\w", text) else ""
-    ends = r"(?!\w)" if re.search(r"\w\Z", text) else ""
-    return re.compile(begins + re.escape(text) + ends)
+@functools.lru_cache(maxsize=64)
+def _around(part: str, text: str) -> tuple[str, ...]:
+    """Return what of ``text`` stands around ``part``, where no word goes on at its ends."""
+    begins = r"(?<!\w)" if re.match(r"\w", part) else ""
+    ends = r"(?!\w)" if re.search(r"\w\Z", part) else ""
+    return tuple(re.split(begins + re.escape(part) + ends, text))
 
 
 def _numbers(

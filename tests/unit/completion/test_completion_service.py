@@ -424,3 +424,42 @@ def test_edits_say_nothing_while_nothing_is_learned_at_once() -> None:
     setting.config = replace(setting.config, learning=LearningOptions(instant=False))
     request = renaming(setting)
     assert setting.texts(request) == ["other"]
+
+
+def test_edits_of_private_files_are_quoted_in_themselves_alone() -> None:
+    asked: list[str] = []
+
+    def shares(_workspace: str, path: str) -> bool:
+        asked.append(path)
+        return path != "private.py"
+
+    memory = StubMemory()
+    memory.edits = {
+        WORKSPACE: [Edit(f"{name}.py", "x = 1") for name in ("private", "open", "private", "open")]
+    }
+    prompter = Prompter(None, memory, lambda _workspace: [], shares)
+    found = {
+        path: [edit.path for edit in prompter.edits(replace(REQUEST, path=path), 9)]
+        for path in ("a.py", "private.py")
+    }
+    assert found["a.py"] == ["open.py"] * 2
+    assert found["private.py"] == ["private.py", "open.py"] * 2
+    assert asked == ["private.py", "open.py", "open.py"]
+
+
+def test_what_a_private_file_said_is_not_repeated_elsewhere() -> None:
+    setting = Setting(StubEngine("other"))
+    request = renaming(setting)
+    first, last = setting.memory.edits[WORKSPACE]
+    for path, expected in (("a.py", ["new_name"]), ("private.py", ["other"])):
+        setting.memory.edits = {WORKSPACE: [first, replace(last, path=path)]}
+        setting.service = CompletionService(
+            engine=lambda: setting.engine,
+            memory=None,
+            short_term=setting.memory,
+            config=lambda: setting.config,
+            open_documents=lambda _workspace: [],
+            draw=lambda: 1.0,
+            shares=lambda _workspace, path: path != "private.py",
+        )
+        assert setting.texts(request) == expected

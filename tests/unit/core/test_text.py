@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from falcon_lsp.core.text import Position, PositionEncoding, TextSnapshot, import_lines
+from falcon_lsp.core.text import (
+    Position,
+    PositionEncoding,
+    TextSnapshot,
+    common_length,
+    import_lines,
+    rest_of_line,
+)
 from falcon_lsp.core.types import TextEdit
 
 TEXTS = st.text(alphabet=st.sampled_from("ab \n\ré€😀\u2028\x0b"), max_size=60)
@@ -66,3 +73,20 @@ def test_what_fits_is_the_longest_beginning_of_at_most_so_many_units(
 
 def test_a_line_of_blanks_is_read_once_and_not_once_for_each_blank() -> None:
     assert import_lines(" " * 300_000 + "\nimport os") == ["import os"]
+
+
+@given(TEXTS, TEXTS, TEXTS)
+def test_common_length_is_how_much_both_begin_with(common: str, one: str, other: str) -> None:
+    found = common_length(common + one, common + other)
+    assert (common + one)[:found] == (common + other)[:found]
+    assert (common + one)[found : found + 1] != (common + other)[found : found + 1] or (
+        found == min(len(common + one), len(common + other))
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "offset", "rest"),
+    [("ab\r\ncd", 1, "b"), ("ab\r\ncd", 4, "cd"), ("ab\n", 2, ""), ("ab\n", 3, ""), ("", 0, "")],
+)
+def test_the_rest_of_a_line_ends_before_its_line_end(text: str, offset: int, rest: str) -> None:
+    assert rest_of_line(text, offset) == rest
