@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -14,8 +14,10 @@ from falcon_lsp.completion import features, policy
 from falcon_lsp.completion.belief import usual
 from falcon_lsp.completion.experience import Progress
 from falcon_lsp.config import CompletionOptions
+from falcon_lsp.core.types import Lately
 from falcon_lsp.memory.episodes import Episode, fold
 from falcon_lsp.memory.events import Event, Kind
+from falcon_lsp.memory.short_term import ShortTermMemory
 from falcon_lsp.output import show
 
 if TYPE_CHECKING:
@@ -32,23 +34,20 @@ def evaluate_policy(arguments: argparse.Namespace) -> int:
     from falcon_lsp.learning.off_policy import TooLittle, evaluate
     from falcon_lsp.memory.ledger import Ledger, LedgerUnavailable
 
-    options = read_config(arguments).completion
-    other = _other(arguments, options)
-    least, now = policy.threshold(other), policy.threshold(options)
-    if least < now - policy.EXPLORE_BAND:
-        raise UserError(
-            f"nothing below a chance of {max(0.0, now - policy.EXPLORE_BAND):.2f} is ever shown, "
-            "so nothing is known about it: set falcon.completion.threshold lower and work on"
-        )
+    config = read_config(arguments)
+    options, other = config.completion, _other(arguments, config.completion)
     try:
         with closing(Ledger(read_store(arguments).ledger)) as ledger:
-            estimate = evaluate(list(logged(ledger, least)))
+            found = cases(ledger, instant=config.learning.instant)
     except LedgerUnavailable as error:
         raise UserError(f"the ledger cannot be used: {error}") from error
+    _refuse_unseen(found, options, other)
+    try:
+        estimate = evaluate(logged(found, other))
     except TooLittle as error:
         raise UserError(str(error)) from error
-    body = {"threshold": least, "in_use": now, **asdict(estimate)}
-    show(arguments, body, _lines)
+    body = {"threshold": policy.threshold(other), "in_use": policy.threshold(options)}
+    show(arguments, body | asdict(estimate), _lines)
     return 0
 
 
@@ -59,14 +58,19 @@ def _other(arguments: argparse.Namespace, options: CompletionOptions) -> Complet
 
 
 @dataclass(slots=True)
-class _Case:
-    """A suggestion that could be shown, with the chance that it was given before its outcome."""
+class Case:
+    """A suggestion that could be shown, with what was known before its outcome.
+
+    That is the chance that it was given, and what had happened lately: both policies raise their
+    thresholds while much is dismissed by hand.
+    """
 
     first: Event
     chance: float
+    lately: Lately
     rest: list[Event] = field(default_factory=list)
 
-    def row(self, least: float) -> Logged | None:
+    def row(self, options: CompletionOptions) -> Logged | None:
         """Return it as a row of the log; None for what nobody has given an opinion on."""
         from falcon_lsp.learning.off_policy import Logged
         from falcon_lsp.learning.rewards import developer_term
@@ -78,6 +82,7 @@ class _Case:
         if propensity <= 0 or not (held or judged or propensity < 1):
             return None
         invoked = features.asked(tuple(self.first.payload["features"]))
+        least = policy.threshold(options, self.lately)
         return Logged(
             propensity,
             policy.show_share(self.chance, least, invoked=invoked),
@@ -88,31 +93,50 @@ class _Case:
         )
 
 
-def logged(ledger: Ledger, least: float) -> Iterator[Logged]:
-    """Yield what could be shown, and what the policy with the threshold ``least`` would do.
+def logged(found: Iterable[Case], options: CompletionOptions) -> list[Logged]:
+    """Return what could be shown, and what the policy with other ``options`` would do."""
+    rows = (case.row(options) for case in found)
+    return [row for row in rows if row is not None]
 
-    The chances are those of the model as it had learned by then, never from the outcome itself.
+
+def cases(ledger: Ledger, *, instant: bool = True) -> list[Case]:
+    """Return every suggestion of a ledger with numbers of this version, in the order of time.
+
+    What is known of the developer is what was learned by then, never from the outcome itself;
+    nothing where nothing is learned at once (``instant`` off).
     """
-    for case in _cases(ledger).values():
-        if (row := case.row(least)) is not None:
-            yield row
-
-
-def _cases(ledger: Ledger) -> OrderedDict[str, _Case]:
-    cases: OrderedDict[str, _Case] = OrderedDict()
-    progress, seq = Progress(usual()), 0
+    found: OrderedDict[str, Case] = OrderedDict()
+    progress, memory, seq = Progress(usual()), ShortTermMemory(), 0
     while rows := ledger.events(seq, BATCH):
         seq = rows[-1][0]
         for _, event in rows:
-            progress.take(event)
-            case = cases.get(event.completion_id)
+            case = found.get(event.completion_id)
             if case is not None:
                 case.rest.append(event)
             elif (given := features.recorded(event.payload)) is not None:
-                cases[event.completion_id] = _Case(
-                    _light(event), progress.belief.probability(given)
+                lately = memory.lately(event.workspace, event.path, "", 0)
+                found[event.completion_id] = Case(
+                    _light(event), progress.belief.probability(given), lately
                 )
-    return cases
+            if instant:
+                progress.take(event)
+                memory.observe(event)
+    return list(found.values())
+
+
+def _refuse_unseen(
+    found: Iterable[Case], options: CompletionOptions, other: CompletionOptions
+) -> None:
+    """Raise `UserError` where the other policy would show what the one in use never shows."""
+    every = (case.lately for case in found)
+    worst = max(every, key=lambda lately: lately.dismissed, default=policy.UNKNOWN)
+    shown = policy.threshold(options, worst) - policy.EXPLORE_BAND
+    if policy.threshold(other, worst) < shown:
+        raise UserError(
+            f"nothing below a chance of {shown:.2f} is ever shown while as much is dismissed as "
+            "it has been, so nothing is known about it: set falcon.completion.threshold lower and "
+            "work on"
+        )
 
 
 def _light(event: Event) -> Event:

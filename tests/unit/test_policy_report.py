@@ -17,7 +17,7 @@ from falcon_lsp.core.types import Outcome
 from falcon_lsp.memory import events
 from falcon_lsp.memory.events import Event, Kind, Place
 from falcon_lsp.memory.ledger import Ledger
-from falcon_lsp.policy_report import logged
+from falcon_lsp.policy_report import cases, logged
 
 IN_USE = policy.threshold(CompletionOptions())
 TOTAL = features.NAMES.index("total doubt")
@@ -127,14 +127,54 @@ def test_a_chance_never_knows_its_own_outcome(tmp_path: Path) -> None:
         folder = tmp_path / name
         folder.mkdir()
         with closing(Ledger(fill(folder, found) / "ledger.sqlite3")) as ledger:
-            predictions.append([row.predicted for row in logged(ledger, 0.2)])
+            predictions.append(
+                [row.predicted for row in logged(cases(ledger), CompletionOptions(threshold=0.2))]
+            )
     assert predictions[0] == predictions[1]
 
 
 def test_held_back_ones_count_and_are_worth_nothing(filled: Path) -> None:
     with closing(Ledger(filled / "ledger.sqlite3")) as ledger:
-        rows = list(logged(ledger, IN_USE))
+        rows = logged(cases(ledger), CompletionOptions())
     held = [row for row in rows if not row.shown]
     assert held
     assert {row.reward for row in held} == {0.0}
     assert {row.propensity for row in held} == {policy.EXPLORE_SHARE}
+
+
+def declining(count: int, *, inferred: bool = False) -> list[Event]:
+    """Return a history whose developer wants nothing: sends it away by hand, or types on."""
+    given = vector(0.0)
+    found: list[Event] = []
+    for n in range(count):
+        place = Place(f"cmp-{n}", "file:///w", f"{n % 30}.py", "python")
+        offered = suggestion(
+            place.completion_id, propensity=1.0, features=given, features_version=features.VERSION
+        )
+        what = Outcome.REJECTED
+        told = events.outcome(place, what, chars_kept=0, elapsed_ms=0.0, inferred=inferred)
+        found += [events.suggested(place, offered), told]
+    return found
+
+
+def test_the_other_policy_too_is_quieter_with_who_dismisses_much(tmp_path: Path) -> None:
+    with closing(Ledger(fill(tmp_path, declining(60)) / "ledger.sqlite3")) as ledger:
+        found, frozen = cases(ledger), cases(ledger, instant=False)
+    shares = [case.lately.dismissed for case in found]
+    assert shares[0] == policy.UNKNOWN.dismissed
+    assert shares == sorted(shares)
+    other = CompletionOptions(threshold=found[-1].chance / 1.3)
+    last = logged(found, other)[-1]
+    assert (last.propensity, last.target) == (1.0, 0.0)
+    assert {case.lately for case in frozen} == {policy.UNKNOWN}
+    assert {case.chance for case in frozen} == {usual().probability(vector(0.0))}
+
+
+@pytest.mark.parametrize("by_hand", [False, True])
+def test_what_is_never_shown_to_who_dismisses_much_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], by_hand: bool
+) -> None:
+    """At the usual threshold there is just enough exploring, at the raised one there is not."""
+    least = str(IN_USE - 0.9 * policy.EXPLORE_BAND)
+    evaluate(fill(tmp_path, declining(60, inferred=not by_hand)), "--threshold", least)
+    assert ("is ever shown" in capsys.readouterr().err) is by_hand
