@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import psutil
+
 ESCAPED = "ESCAPED"
 
 PRELUDE = """
@@ -30,6 +32,19 @@ def call(x86_64, aarch64):
 
 REFUSALS = (errno.EPERM, errno.ENOSYS)
 """
+
+
+def shut_in() -> list[psutil.Process]:
+    """Return the sandbox's processes that are still there; other tests may have children, too."""
+    children = psutil.Process().children(recursive=True)
+    return [each for each in children if _is_shut_in(each)]
+
+
+def _is_shut_in(process: psutil.Process) -> bool:
+    try:
+        return any(part.endswith("child.py") for part in process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
 
 
 @dataclass(frozen=True, slots=True)

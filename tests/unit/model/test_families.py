@@ -237,9 +237,11 @@ def test_what_is_learned_is_served_and_can_be_taken_back(model: Model, tmp_path:
         assert not np.allclose(learned, before, atol=1e-2)
         assert np.array_equal(next_logits(served, ids), before)
     exact.load_adapter(adapter, "adp-1")
-    with torch.no_grad():
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):  # as it is trained
         trained = policy.peft(input_ids=torch.tensor([ids])).logits[0, -1]
-    np.testing.assert_allclose(next_logits(exact, ids), trained.numpy(), atol=1e-4, rtol=1e-4)
+    off = np.abs(next_logits(exact, ids) - trained.float().numpy()).max()
+    assert off < 0.05
+    assert off < np.abs(before - trained.float().numpy()).max() / 2, "the base is farther away"
 
 
 def test_an_accepted_answer_can_be_learned_from_whatever_it_begins_with(model: Model) -> None:

@@ -12,13 +12,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
 
 from falcon_lsp.sandbox.interpreter import Interpreter
 from falcon_lsp.sandbox.limits import Execution
 from falcon_lsp.sandbox.runner import Program, Sandbox, unavailable_reason
-from sandbox_escapes import ATTEMPTS, ESCAPED, PRELUDE, Attempt
+from sandbox_escapes import ATTEMPTS, ESCAPED, PRELUDE, Attempt, shut_in
 
 pytestmark = pytest.mark.skipif(bool(unavailable_reason()), reason=unavailable_reason() or "-")
 
@@ -106,7 +105,7 @@ def test_what_gets_through_outside_does_not_inside(world: World, attempt: Attemp
     execution = run_inside(world, attempt.code)
     assert ESCAPED not in execution.stdout.decode()
     assert world.state() == before
-    assert psutil.Process().children(recursive=True) == []
+    assert shut_in() == []
     gets_through = run_outside(world, attempt.code)
     if attempt.everywhere:
         assert gets_through

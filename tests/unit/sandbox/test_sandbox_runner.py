@@ -16,6 +16,7 @@ from falcon_lsp.core.cancellation import CancellationToken, Cancelled
 from falcon_lsp.sandbox import runner
 from falcon_lsp.sandbox.limits import Execution, Limits, Status
 from falcon_lsp.sandbox.runner import Program, Sandbox, SandboxUnavailableError
+from sandbox_escapes import shut_in
 
 pytestmark = pytest.mark.skipif(
     bool(runner.unavailable_reason()), reason=runner.unavailable_reason() or "-"
@@ -139,7 +140,7 @@ def test_a_bomb_harms_nobody_else(
     assert execution.status is status
     assert reason in execution.reason
     assert execution.peak_bytes <= SMALL.memory_bytes
-    assert psutil.Process().children(recursive=True) == []
+    assert shut_in() == []
     assert list(scratch_root.iterdir()) == []
 
 
@@ -154,12 +155,12 @@ def test_one_that_nobody_waits_for_any_more_is_ended(scratch_root: Path) -> None
     program = Program({"main.py": "import time\ntime.sleep(60)"})
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(Sandbox(layered=False).run, program, token)
-        while not psutil.Process().children():
+        while not shut_in():
             time.sleep(0.01)
         token.cancel()
         with pytest.raises(Cancelled):
             running.result(30)
-    assert psutil.Process().children() == []
+    assert shut_in() == []
     assert list(scratch_root.iterdir()) == []
 
 
