@@ -172,6 +172,7 @@ class Application:
             gone = self.memory.forget(**what) if self.memory else []
         except LedgerUnavailable as error:
             return f"Nothing could be forgotten: {error}"
+        self._forget_lately()  # edits are of this session only: no ledger tells whether one matches
         return f"Forgotten: {len(gone)} suggestions, and all that was learned from them."
 
     def follow_adapters(self) -> None:
@@ -222,6 +223,12 @@ class Application:
         if self.config.learning.instant and self.memory is not None:
             self.short_term.restore(self.memory.recent_episodes(limit=RESTORED_EPISODES))
 
+    def _forget_lately(self) -> None:
+        """Let go of edits, and of whatever the ledger does not hold any more."""
+        self.short_term.clear()
+        self._restore_short_term()
+        self._tell({"event": "forgotten"})
+
     def _follow_forgetting(self, ledger: Ledger) -> None:
         """Let go of what any process has forgotten: what we hold in memory, what was learned.
 
@@ -233,9 +240,7 @@ class Application:
             with contextlib.suppress(AdapterRefused, OSError):
                 forgetting.drop_adapters(self.store, ledger)
         elif before != self._epoch:
-            self.short_term.clear()
-            self._restore_short_term()
-            self._tell({"event": "forgotten"})
+            self._forget_lately()
         if forgetting.is_due(ledger):
             if self.supervisor is not None:
                 self.supervisor.halt()  # what it learns from may be what was forgotten

@@ -128,7 +128,8 @@ class Session:
         self.last_edit = time.monotonic()
         self.app.touched()
         place = self._place(after, "")
-        self.app.short_term.edited(place.workspace, place.path, before, edits, time.time())
+        if not self.app.paused:
+            self.app.short_term.edited(place.workspace, place.path, before, edits, time.time())
         self._record(self.observer.changed(before, after, edits, time.time()))
         self._move_findings(before, edits)
         self._check_later(after.uri, COMPILE_CHECK_DELAY)

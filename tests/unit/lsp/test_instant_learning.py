@@ -9,8 +9,11 @@ import pytest
 from falcon_lsp.completion import features
 from falcon_lsp.completion.belief import usual
 from falcon_lsp.config import Config
-from falcon_lsp.core.types import Lately, Outcome
+from falcon_lsp.core.text import Position, TextSnapshot
+from falcon_lsp.core.types import Lately, Outcome, TextEdit
 from falcon_lsp.lsp.application import Application
+from falcon_lsp.lsp.documents import ContentChange, DocumentStore, Range
+from falcon_lsp.lsp.session import Session
 from falcon_lsp.memory import events
 from memory_samples import WORKSPACE, episode_events, place, suggested_event
 
@@ -80,4 +83,36 @@ def test_a_snooze_ends_by_itself(monkeypatch):
     assert (app.snoozed, app.state()) == (True, "snoozed")
     now[0] += 301
     assert not app.snoozed
+    app.close()
+
+
+def type_into(app: Application, path: str = "src/a.py") -> None:
+    before = TextSnapshot(f"{WORKSPACE}/{path}", "python", 1, "x = ")
+    app.short_term.edited(WORKSPACE, path, before, (TextEdit(4, 4, "canary"),), 0.0)
+
+
+def test_forgetting_lets_go_of_edits_also_where_nothing_was_recorded_of_them(tmp_path):
+    app = started(tmp_path, instant=True)
+    assert app.record(rejected("cmp-1")).result(30)
+    for what in ({"path": "src/a.py"}, {"path": "src/unrecorded.py"}):
+        type_into(app)
+        app.forget(what)
+        assert app.short_term.recent_edits(WORKSPACE, 9) == ()
+    app.close()
+
+
+async def test_what_is_edited_during_a_pause_is_not_remembered():
+    app = Application()
+    documents = DocumentStore()
+    session = Session(app, documents)
+    session.folders = [WORKSPACE]
+    uri = f"{WORKSPACE}/src/a.py"
+    documents.open(uri, "python", 1, "x = ")
+    for version, paused, known in ((2, True, []), (3, False, ["y"])):
+        app.pause(paused)
+        at = Position(0, 4)
+        change = documents.change(uri, version, [ContentChange("y", Range(at, at))])
+        session.changed(*change)
+        assert [edit.added for edit in app.short_term.recent_edits(WORKSPACE, 9)] == known
+    session.flush()
     app.close()
