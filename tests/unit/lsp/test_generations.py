@@ -207,7 +207,7 @@ async def test_time_in_the_queue_counts(desk: Desk, monkeypatch: pytest.MonkeyPa
 
 
 async def test_what_is_usable_at_the_deadline_is_offered(desk: Desk) -> None:
-    asked = await desk.ask(REQUEST, 1.0)
+    asked = await desk.ask(REQUEST, 3.0)
     desk.engine.allow(10)
     assert texts(await asked) == ["combine(a,"]
     assert desk.engine.ends == ["deadline"]
