@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 NPM := npm --no-fund --no-audit --loglevel=error
 
 .DEFAULT_GOAL := help
-.PHONY: help install model node demo test test-vscode pictures check format vsix wheel bench bench-latency bench-infill bench-context bench-quiet bench-instant bench-trainer bench-falcon clean
+.PHONY: help install model node demo test test-vscode pictures check format vsix wheel bench bench-latency bench-infill bench-context bench-quiet bench-instant bench-learning bench-trainer bench-falcon clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -82,6 +82,10 @@ bench-quiet: install ## judge the quiet policy again by recorded suggestions, in
 bench-instant: model ## replay unseen projects: what does learning at once gain? into build/ (an hour)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
 	$(BIN)/python benchmarks/instant.py --out build/instant.json
+
+bench-learning: model ## practise, train, be examined on unseen projects, into build/ (a night; goes on)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
+	$(BIN)/python benchmarks/learning.py --out build/learning.json --plot build/learning.svg
 
 bench-falcon: model ## which part of FALCON helps: three arms, 100 holes, into build/ (25 minutes)
 	$(BIN)/python benchmarks/falcon.py --out build/falcon-small.json

@@ -7,7 +7,8 @@ import os
 import random
 import sys
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,18 +35,33 @@ ANSWER_SECONDS = 60.0
 _POLL_SECONDS = 0.1
 _UTF16 = PositionEncoding.UTF16
 
-SETTINGS = {
-    "frozen": ("learning.enable=false", "learning.instant=false", "memory.record=false"),
-    "learned": ("learning.enable=false",),
-}
-"""What tells the arms apart; adapters are trained in neither while it runs."""
+FROZEN = ("learning.enable=false", "learning.instant=false", "memory.record=false")
+LEARNED = ("learning.enable=false",)
+"""Settings of an arm that learns at once, or not; adapters are trained in neither while it runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """What tells an arm from the others.
+
+    ``settings`` are NAME=VALUE. Its store begins with copies of ``begins_with`` (files and
+    folders), and nothing is typed before the version ``adapter`` answers ('': whichever does).
+    """
+
+    settings: Sequence[str]
+    begins_with: Sequence[Path] = ()
+    adapter: str = ""
+
+
+TWO_ARMS: Mapping[str, Terms] = {"frozen": Terms(FROZEN), "learned": Terms(LEARNED)}
 
 
 class Arm:
     """The server of one arm on a store of its own, as an editor drives it."""
 
-    def __init__(self, name: str, folder: Path) -> None:
+    def __init__(self, name: str, folder: Path, terms: Terms) -> None:
         self.name = name
+        self.terms = terms
         self.folder = folder
         self.client = LspClient()
         self.open: dict[str, TextSnapshot] = {}
@@ -56,19 +72,19 @@ class Arm:
         self._root = root
         command = [sys.executable, "-P", "-m", "falcon_lsp", "serve", "--stdio"]
         command += ["--data-dir", str(self.folder), "--cache-dir", str(cache)]
-        for setting in (*settings, *SETTINGS[self.name]):
+        for setting in (*settings, *self.terms.settings):
             command += ["--set", setting]
         quiet = None if os.environ.get("FALCON_LOG") else asyncio.subprocess.DEVNULL
         await self.client.start(command, stderr=quiet)
         await self.client.initialize(root)
 
     async def ready(self) -> None:
-        """Wait for the model; raises `ReplayError` with the server's reason when it cannot load."""
+        """Wait for the model and the adapter; raises `ReplayError` with why there is no model."""
         while True:
             status: dict[str, Any] = await self.client.request(STATUS, {})
             if status["state"] == "trouble":
                 raise ReplayError(f"the model is not there: {status['message']}")
-            if status["state"] != "loading":
+            if status["state"] != "loading" and self.terms.adapter in ("", status["adapter"]):
                 return
             await asyncio.sleep(_POLL_SECONDS)
 

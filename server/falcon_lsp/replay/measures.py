@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 ARMS = ("frozen", "learned")
+"""Those of `falcon-lsp replay`."""
 RESAMPLES = 2000
 CONFIDENCE = 0.95
 _MAX_COMPARED = 200
@@ -54,18 +55,26 @@ class Tally:
 
 
 Pair = Mapping[str, Tally]
-"""The tallies of both arms over the same step."""
+"""The tallies of all arms, by name, over the same step."""
 
 _COUNTED = ("shown", "accepted", "kept_chars")
 
 
-def report(pairs: Sequence[Pair], seed: int) -> dict[str, Any]:
-    """Return the figures of both arms, learned relative to frozen, and 95 % intervals.
+def report(pairs: Sequence[Pair], seed: int, arms: Sequence[str] = ARMS) -> dict[str, Any]:
+    """Return the figures of all arms, and what each other one gains against the first."""
+    return {
+        "arms": {arm: _total(pairs, arm).figures() for arm in arms},
+        "against": {other: compared(pairs, (arms[0], other), seed) for other in arms[1:]},
+    }
 
-    A gain is None where frozen has nothing to compare with. Intervals are percentiles of a paired
-    bootstrap: whole steps are drawn again, each with both arms.
+
+def compared(pairs: Sequence[Pair], two: tuple[str, str], seed: int) -> dict[str, Any]:
+    """Return the second of ``two`` arms relative to the first, and 95 % intervals.
+
+    A gain is None where the first has nothing to compare with. Intervals are percentiles of a
+    paired bootstrap: whole steps are drawn again, each with both arms.
     """
-    rows = [[getattr(pair[arm], name) for arm in ARMS for name in _COUNTED] for pair in pairs]
+    rows = [[getattr(pair[arm], name) for arm in two for name in _COUNTED] for pair in pairs]
     draws: list[dict[str, float | None]] = []
     if rows:
         shares = [1 / len(rows)] * len(rows)
@@ -73,7 +82,6 @@ def report(pairs: Sequence[Pair], seed: int) -> dict[str, Any]:
         draws = [_gains(sums) for sums in (weights @ np.array(rows)).tolist()]
     gains = _gains([sum(column) for column in zip(*rows, strict=True)] or [0] * 6)
     return {
-        "arms": {arm: _total(pairs, arm).figures() for arm in ARMS},
         "relative": gains,
         "interval": {name: _interval([draw[name] for draw in draws]) for name in gains},
     }

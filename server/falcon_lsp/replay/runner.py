@@ -1,4 +1,4 @@
-"""The replay itself: both arms type the same lines, step by step, until the time is up."""
+"""The replay itself: all arms type the same lines, step by step, until the time is up."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from typing import Any
 
 from falcon_lsp.core.paths import Busy, locked, private_folder
 from falcon_lsp.lsp.client import ResponseError, ServerGone
-from falcon_lsp.replay.arm import Arm, Writer
+from falcon_lsp.replay.arm import TWO_ARMS, Arm, Terms, Writer
 from falcon_lsp.replay.errors import ReplayError
-from falcon_lsp.replay.measures import ARMS, Pair, Tally, report
-from falcon_lsp.replay.sampling import stretches
+from falcon_lsp.replay.measures import Pair, Tally, report
+from falcon_lsp.replay.sampling import Stretch, stretches
 from falcon_lsp.replay.scratch import Scratch
 from falcon_lsp.replay.sources import Source, language_of
 from falcon_lsp.replay.state import State, folder_of, load
@@ -28,19 +28,24 @@ OPEN_FILES = 4
 _LOOK_BACK = 8
 """Steps before a stretch whose files are opened at its start."""
 _LEAVING_SECONDS = 3.0
-"""What ending both servers may take of the budget."""
+"""What ending the servers may take of the budget."""
 
 Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """``budget_minutes`` bounds the whole; ``settings`` are NAME=VALUE for both servers."""
+    """``budget_minutes`` bounds the whole; ``settings`` are NAME=VALUE for all servers.
+
+    The ``stretches`` are typed; of None, those that the seed draws. The ``arms`` have names.
+    """
 
     cache: Path
     budget_minutes: float = 8.0
     seed: int = 1
     settings: Sequence[str] = ()
+    arms: Mapping[str, Terms] = field(default_factory=lambda: TWO_ARMS)
+    stretches: Sequence[Stretch] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,23 +71,49 @@ def replayed(source: Source, options: Options, progress: Progress) -> Iterator[R
     Raises `ReplayError`. What was done until then, or until it is interrupted, is kept.
     """
     identity = f"{source.identity} {options.seed} {options.budget_minutes} {options.settings}"
-    folder = private_folder(folder_of(options.cache, identity))
-    try:
-        with locked(folder / "lock"):
-            state = load(folder, identity) or _fresh(folder, identity)
-            asyncio.run(_Replay(source, options, state, progress).run())
-            yield Result(
-                report(state.pairs, options.seed), tuple(state.pairs), source.unit,
-                len(state.pairs), state.lines, state.spent, folder / "learned",
-            )  # fmt: skip
-    except Busy as error:
-        raise ReplayError("another process is replaying the same; wait for it") from error
+    folder = folder_of(options.cache, identity)
+    with going_on(folder, identity, source, options, progress) as state:
+        found = report(state.pairs, options.seed)
+        yield Result(
+            {"arms": found["arms"], **found["against"]["learned"]}, tuple(state.pairs),
+            source.unit, len(state.pairs), state.lines, state.spent, folder / "learned",
+        )  # fmt: skip
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _fresh(folder: Path, identity: str) -> State:
-    for name in ARMS:
+@contextlib.contextmanager
+def going_on(
+    folder: Path,
+    identity: str,
+    source: Source,
+    options: Options,
+    progress: Progress,
+    workspace: Path | None = None,
+) -> Iterator[State]:
+    """Replay in ``folder``, or go on there, and keep everything; raises `ReplayError`.
+
+    Each arm has its store in a folder of its name. ``workspace`` is the folder that the servers
+    see (its address tells what was learned there), by default one below ``folder``.
+    """
+    private_folder(folder)
+    try:
+        with locked(folder / "lock"):
+            state = load(folder, identity) or _fresh(folder, identity, options.arms)
+            if not state.done:
+                root = private_folder(workspace or folder / "workspace")
+                asyncio.run(_Replay(source, options, state, progress, root).run())
+            yield state
+    except Busy as error:
+        raise ReplayError("another process is replaying the same; wait for it") from error
+
+
+def _fresh(folder: Path, identity: str, arms: Mapping[str, Terms]) -> State:
+    for name, terms in arms.items():
         shutil.rmtree(folder / name, ignore_errors=True)
+        private_folder(folder / name)
+        for each in terms.begins_with:
+            copy = shutil.copytree if each.is_dir() else shutil.copy2
+            copy(each, folder / name / each.name)
     return State(folder, identity)
 
 
@@ -94,17 +125,20 @@ class _Replay:
     options: Options
     state: State
     progress: Progress
+    root: Path
     _begun: float = field(default_factory=time.monotonic)
     _pace: float = 0.0
     _recent: list[str] = field(default_factory=list)
-    _order: tuple[str, ...] = ARMS
+    _order: list[str] = field(default_factory=list)
 
     async def run(self) -> None:
         """Type what the budget allows; raises `ReplayError` when a server fails."""
         self._begun -= self.state.spent
+        self._order = list(self.options.arms)
         try:
             async with self._arms() as arms:
                 await self._type(arms)
+            self.state.done = True
         except (ServerGone, ResponseError) as error:
             message = f"a server failed ({error}); the same command goes on from here"
             raise ReplayError(message) from error
@@ -115,11 +149,11 @@ class _Replay:
 
     @contextlib.asynccontextmanager
     async def _arms(self) -> AsyncIterator[list[Arm]]:
-        root = private_folder(self.state.folder / "workspace")
-        arms = [Arm(name, self.state.folder / name) for name in ARMS]
+        known = self.options.arms.items()
+        arms = [Arm(name, self.state.folder / name, terms) for name, terms in known]
         try:
             for arm in arms:
-                await arm.start(root, self.options.cache, self.options.settings)
+                await arm.start(self.root, self.options.cache, self.options.settings)
             await self._load(arms)
             yield arms
             await asyncio.gather(*(arm.stop() for arm in arms))
@@ -138,9 +172,11 @@ class _Replay:
             raise ReplayError(message) from error
 
     async def _type(self, arms: list[Arm]) -> None:
-        scratch = Scratch(self.state.folder / "workspace", self.source)
-        minutes, seed = self.options.budget_minutes, self.options.seed
-        for stretch in stretches(len(self.source.steps), minutes, seed):
+        scratch = Scratch(self.root, self.source)
+        minutes, chosen = self.options.budget_minutes, self.options.stretches
+        if chosen is None:
+            chosen = stretches(len(self.source.steps), minutes, self.options.seed)
+        for stretch in chosen:
             end = stretch.share * (minutes * 60 - _LEAVING_SECONDS)
             start = max(stretch.start, self.state.begun)
             self._look_back(start)
@@ -161,6 +197,7 @@ class _Replay:
                 self._open_recent(arms, scratch, work.change.path)
                 await self._write(arms, work, tallies, end)
             self.state.pairs.append(tallies)
+            self.state.typed.append(step)
             self._save()
         self._touch(work.change.path for work in works)
 
@@ -185,7 +222,7 @@ class _Replay:
     async def _run(self, writers: Mapping[str, Writer], run: Run, tallies: Pair) -> None:
         """Let the arms type the same lines one after the other; who is first changes each time."""
         begun = time.monotonic()
-        self._order = self._order[::-1]
+        self._order.append(self._order.pop(0))
         for name in self._order:
             tallies[name].add(await writers[name].type(run))
         self.state.lines += run.lines

@@ -12,7 +12,7 @@ from typing import Any
 from falcon_lsp.core.paths import atomic_write
 from falcon_lsp.replay.measures import Pair, Tally
 
-VERSION = 1
+VERSION = 2
 _FILE = "state.json"
 
 
@@ -20,7 +20,8 @@ _FILE = "state.json"
 class State:
     """``begun`` steps were begun, the last of them perhaps not finished; ``spent`` is in seconds.
 
-    A step that was begun is never typed again: the learning arm has seen a part of it.
+    A step that was begun is never typed again: the learning arm has seen a part of it. ``typed``
+    names the steps of the ``pairs``; when ``done``, there is nothing left to type.
     """
 
     folder: Path
@@ -29,12 +30,14 @@ class State:
     spent: float = 0.0
     lines: int = 0
     pairs: list[Pair] = field(default_factory=list)
+    typed: list[int] = field(default_factory=list)
+    done: bool = False
 
     def save(self) -> None:
         """Write everything, so that a crash leaves all of the old or all of the new."""
         body = {
             "version": VERSION, "identity": self.identity, "begun": self.begun,
-            "spent": self.spent, "lines": self.lines,
+            "spent": self.spent, "lines": self.lines, "typed": self.typed, "done": self.done,
             "pairs": [{arm: t.as_dict() for arm, t in pair.items()} for pair in self.pairs],
         }  # fmt: skip
         atomic_write(self.folder / _FILE, json.dumps(body).encode())
@@ -48,7 +51,7 @@ def load(folder: Path, identity: str) -> State | None:
             pairs = [{arm: Tally(**t) for arm, t in pair.items()} for pair in body["pairs"]]
             return State(
                 folder, identity, int(body["begun"]), float(body["spent"]), int(body["lines"]),
-                [*pairs],
+                [*pairs], [*map(int, body["typed"])], bool(body["done"]),
             )  # fmt: skip
     return None
 

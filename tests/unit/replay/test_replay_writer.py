@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from falcon_lsp.core.types import Outcome
 from falcon_lsp.replay import arm as arm_module
-from falcon_lsp.replay.arm import Arm, Writer
+from falcon_lsp.replay.arm import FROZEN, TWO_ARMS, Arm, Terms, Writer
 from falcon_lsp.replay.errors import ReplayError
 from falcon_lsp.replay.measures import Tally
 from falcon_lsp.replay.sources import Change
@@ -38,7 +38,7 @@ class Desk(Arm):
     """An arm without a server; ``suggest`` gets the truth's rest and returns what is offered."""
 
     def __init__(self, suggest: Any) -> None:
-        super().__init__("learned", Path.cwd())
+        super().__init__("learned", Path.cwd(), TWO_ARMS["learned"])
         self.client: Any = SilentClient()
         self.suggest = suggest
         self.asked = 0
@@ -125,7 +125,7 @@ async def test_a_server_that_hangs_ends_the_replay_with_a_sentence(monkeypatch):
         await asyncio.Event().wait()
 
     monkeypatch.setattr(arm_module, "ANSWER_SECONDS", 0.01)
-    arm = Arm("learned", Path.cwd())
+    arm = Arm("learned", Path.cwd(), TWO_ARMS["learned"])
     monkeypatch.setattr(arm.client, "request", never)
     with pytest.raises(ReplayError, match="learned server does not answer"):
         await arm.report("cmp-1", Outcome.REJECTED)
@@ -143,3 +143,17 @@ def test_a_suggestion_is_decided_about_once():
     tally = write(Change("a.py", "python", "", "one = 1\ntwo = 2\n"), desk, "1")
     assert desk.asked >= 2
     assert tally.shown == 1
+
+
+async def test_nothing_is_typed_before_the_arms_adapter_answers(monkeypatch):
+    said = [("loading", ""), ("ready", "base"), ("ready", "base"), ("ready", "adp-1")]
+
+    async def status(*_arguments: Any) -> dict[str, str]:
+        state, adapter = said.pop(0)
+        return {"state": state, "adapter": adapter}
+
+    monkeypatch.setattr(arm_module, "_POLL_SECONDS", 0)
+    arm = Arm("slow", Path.cwd(), Terms(FROZEN, adapter="adp-1"))
+    monkeypatch.setattr(arm.client, "request", status)
+    await arm.ready()
+    assert said == []
