@@ -1,5 +1,7 @@
 """One request after another through the whole list of steps, with a stub for the engine."""
 
+import random
+import string
 from dataclasses import replace
 
 import pytest
@@ -212,6 +214,22 @@ def test_model_and_copy_that_agree_are_one_suggestion_of_the_model() -> None:
 )
 def test_the_reason_says_why_nothing_came(marked: str, says: str, reason: str) -> None:
     assert Setting(StubEngine(says)).reason(at(marked)) == reason
+
+
+def secret() -> str:
+    rng = random.Random(5)
+    return "".join(rng.choices(string.ascii_letters + string.digits, k=24))
+
+
+def test_a_secret_of_another_file_is_neither_said_nor_copied() -> None:
+    line = f'client = connect(host, api_key="{secret()}")'
+    for engine in (StubEngine(f'{secret()}")'), None):
+        setting = Setting(engine)
+        setting.documents = {WORKSPACE: [("config.py", "python", f"{line}\n", 1.0)]}
+        request = at('client = connect(host, api_key="‸\n')
+        assert setting.texts(request) == []
+        own = at(f'{line}\na = 1\nb = 2\nc = 3\nd = 4\nclient = connect(host, api_key="‸\n')
+        assert setting.texts(replace(own, invoked=True)) == [f'{secret()}")']
 
 
 def test_a_doubtful_suggestion_stays_unsaid_unless_asked_for() -> None:

@@ -27,6 +27,7 @@ FILTERS: Final[tuple[Filter, ...]] = (
     wording.refuse_blank,
     wording.refuse_short,
     wording.refuse_repetition,
+    wording.refuse_secrets,
     placing.refuse_present,
     placing.refuse_indentation,
 )

@@ -9,12 +9,15 @@ from typing import Final
 
 from falcon_lsp.completion.candidates import Candidate, Rejection
 from falcon_lsp.core.types import CompletionRequest
+from falcon_lsp.memory.redact import redact_between
 
 _CUT_SHORT: Final = ("length", "deadline")
 _UNFINISHED_WORD: Final = re.compile(r"[\w$]*\Z")
 _ODD_CATEGORIES: Final = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
 _MIN_REPEATED: Final = 16
 _LONGEST_UNIT: Final = 40
+_AROUND: Final = 80
+"""Characters on each side by which a secret is known: what it is assigned to, mostly."""
 _LINES_ABOVE: Final = 3
 """Lines that are hardly said again; further up they often are (docs/context.md)."""
 
@@ -77,6 +80,14 @@ def refuse_repetition(candidate: Candidate, request: CompletionRequest) -> Candi
     if line in map(str.strip, near) and sum(map(str.isalnum, line)) >= 8:
         return Rejection("repetition")
     return candidate
+
+
+def refuse_secrets(candidate: Candidate, request: CompletionRequest) -> Candidate | Rejection:
+    """Refuse what looks like a secret in this place, unless the document holds it already."""
+    at, text = request.offset, candidate.text
+    around = request.text[max(0, at - _AROUND) : at], request.text[at : at + _AROUND]
+    secret = redact_between(around[0], text, around[1]) != text
+    return Rejection("secret") if secret and text.strip() not in request.text else candidate
 
 
 def use_document_line_ends(candidate: Candidate, request: CompletionRequest) -> Candidate:
