@@ -18,7 +18,7 @@ from typing import Any
 from falcon_lsp.config import from_client_options
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.paths import Store
-from falcon_lsp.learning import losses, meta, policy_model, publishing, trainer, update, worker
+from falcon_lsp.learning import losses, policy_model, publishing, tasks, trainer, update, worker
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import AdapterRegistry
 
@@ -44,8 +44,8 @@ def run(data: str, cache: str, model: str, point: str = "", when: str = "") -> N
     judge = publishing.judge
     publishing.regression_set = lambda: holes
     publishing.judge = lambda *given: replace(judge(*given), promoted=True, reasons=())
-    update.Recipe = partial(trainer.Recipe, epochs=1, minibatch=4)
-    update.MetaRecipe = partial(meta.MetaRecipe, remembered=0, others=0)
+    worker.Recipe = partial(trainer.Recipe, epochs=1, minibatch=4)
+    update.MetaRecipe = partial(tasks.MetaRecipe, remembered=0, others=0)
     worker.LEASE_SECONDS = 0.0
     if point:
         owner, name = POINTS[point]

@@ -120,6 +120,13 @@ class LearningOptions:
         0.5, "Training pauses while other programs use more than this share of the processors.",
         low=0.0, high=1.0,
     )  # fmt: skip
+    objective: str = option(
+        "policy", "What training learns from: `policy` what was suggested, by what became of it; "
+        "`supervised` the text that stayed; `preference` that before what was declined in its "
+        "place; `kto` each text by itself, liked or not; `on-policy` fresh answers of the model, "
+        "by tests (`falcon.sandbox.execute`) or their likeness to the text that stayed.",
+        choices=("policy", "supervised", "preference", "kto", "on-policy"), scope="machine",
+    )  # fmt: skip
     keep_adapters: int = option(5, "Adapter versions kept for rollback.", low=2, high=100)
 
 

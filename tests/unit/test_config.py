@@ -66,6 +66,7 @@ def test_what_runs_code_or_names_folders_or_hosts_can_be_set_by_the_machine_only
         "falcon.judgeServer",
         "falcon.judgeModel",
         "falcon.interpreter",
+        "falcon.learning.objective",
         "falcon.sandbox.execute",
         "falcon.sandbox.interpreter",
     }

@@ -49,18 +49,23 @@ class Crew:
         for tensor, part in zip(tensors, parts, strict=True):
             tensor.copy_(part.view_as(tensor))
 
-    def tell(self, message: Any) -> Any:
-        """Return the leader's ``message`` (plain JSON) in every process."""
+    def tell(self, message: Any, teller: int = 0) -> Any:
+        """Return the ``message`` (plain JSON) of one process, the leader's, in every process."""
         if self.size == 1:
             return message
-        body = json.dumps(message).encode() if self.leads else b""
+        tells = self.rank == teller
+        body = json.dumps(message).encode() if tells else b""
         length = torch.tensor([len(body)], device=_device())
-        dist.broadcast(length, 0)
+        dist.broadcast(length, teller)
         sent = torch.zeros(int(length), dtype=torch.uint8, device=_device())
-        if self.leads:
+        if tells:
             sent.copy_(torch.frombuffer(bytearray(body), dtype=torch.uint8))
-        dist.broadcast(sent, 0)
+        dist.broadcast(sent, teller)
         return json.loads(bytes(sent.tolist()))
+
+    def collect(self, message: Any) -> list[Any]:
+        """Return the ``message`` (plain JSON) of each process, by rank, in every process."""
+        return [self.tell(message, rank) for rank in range(self.size)]
 
     def follow(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor by the leader's."""

@@ -84,6 +84,11 @@ class Curriculum:
                 self._known[name] = Progress(level, tried, rate, done)
 
 
+def teaches(passed: int, samples: int) -> bool:
+    """Whether so many of a group's samples passed that it is neither too hard nor too easy."""
+    return LEAST_PASSED <= passed / samples <= MOST_PASSED
+
+
 def hint(settled: str, share: float) -> str:
     """Return the first ``share`` of ``settled``, cut where a word ends; never all of it."""
     cut = int(len(settled) * share)

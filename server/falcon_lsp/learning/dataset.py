@@ -34,6 +34,8 @@ class Reason(enum.StrEnum):
     NO_ADAPTER = "the adapter that sampled it is gone"
     LEARNED = "learned already"
     NOTHING_LIKED = "no text that was liked"
+    NO_OPINION = "no text that was liked, and none that was not"
+    UNEVEN = "its fresh answers all passed or all failed"
     NO_PAIR = "no text that was liked beside one that was not"
     SURPLUS = "too many from one file in an hour"
 
@@ -55,7 +57,8 @@ class TrainingExample:
 
     ``credit`` has one entry per answer token: 1.0 where the token was shown, 0.0 behind the cut.
     ``penalty`` is added to the advantage of the token itself (lines that an error names).
-    ``refused`` is what was disliked in the same place, where the two are compared.
+    ``refused`` is what was disliked in the same place, where the two are compared. ``liked`` is
+    False where all that is known is what was disliked, and ``sequence`` is that.
     """
 
     completion_id: str
@@ -67,6 +70,7 @@ class TrainingExample:
     credit: tuple[float, ...]
     penalty: tuple[float, ...]
     refused: Scored | None = None
+    liked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +115,7 @@ def build_example(episode: Episode, encoding: Encoding) -> TrainingExample | Rea
     if not _continues(suggestion, encoding.tokenizer):
         return Reason.NO_MATCH
     context = prompt_ids(encoding, suggestion.prompt, suggestion.healed_chars)
-    starts = _token_starts(encoding.tokenizer, suggestion.token_ids)
+    starts = token_starts(encoding.tokenizer, suggestion.token_ids)
     sequence = Scored(tuple(context), suggestion.token_ids)
     if len(sequence) > encoding.max_tokens:
         return Reason.TOO_LONG
@@ -206,7 +210,7 @@ def _continues(suggestion: Suggestion, tokenizer: CodeTokenizer) -> bool:
     return tokenizer.decode(suggestion.token_ids).startswith(offered)
 
 
-def _token_starts(tokenizer: CodeTokenizer, ids: tuple[int, ...]) -> list[int]:
+def token_starts(tokenizer: CodeTokenizer, ids: tuple[int, ...]) -> list[int]:
     """Return where each token begins in the decoded text of all, in characters."""
     return [len(tokenizer.decode(ids[:at]).rstrip("\ufffd")) for at in range(len(ids))]
 

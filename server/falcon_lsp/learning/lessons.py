@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
 
 from falcon_lsp.learning.dataset import (
     Encoding,
     Reason,
+    Scored,
     TrainingExample,
     build_example,
     judgements,
@@ -29,18 +30,28 @@ def build_lesson(
     if redacted(episode):
         return Reason.REDACTED
     texts = {judged.liked: judged.sequence for judged in judgements(episode, encoding)}
+    if objective is Objective.KTO:
+        return _lesson(episode, texts) if texts else Reason.NO_OPINION
     if True not in texts:
         return Reason.NOTHING_LIKED
-    lesson = TrainingExample(
+    if objective is Objective.PREFERENCE:
+        return _lesson(episode, texts) if False in texts else Reason.NO_PAIR
+    return _lesson(episode, {True: texts[True]})
+
+
+def _lesson(episode: Episode, texts: Mapping[bool, Scored]) -> TrainingExample:
+    """Return the example of what was liked and what was not, of which there may be one alone."""
+    liked = True in texts
+    length = len(texts[liked].answer)
+    return TrainingExample(
         episode.completion_id,
         episode.language,
         episode.time,
         BASE,
-        texts[True],
+        texts[liked],
         reward(episode),
-        (1.0,) * len(texts[True].answer),
-        (0.0,) * len(texts[True].answer),
+        (1.0,) * length,
+        (0.0,) * length,
+        texts.get(False) if liked else None,
+        liked,
     )
-    if objective is Objective.SUPERVISED:
-        return lesson
-    return replace(lesson, refused=texts[False]) if False in texts else Reason.NO_PAIR

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from falcon_lsp.learning.objectives.policy import Loss, policy_loss
-from falcon_lsp.learning.objectives.preference import dpo_loss
+from falcon_lsp.learning.objectives.preference import dpo_loss, kto_loss
 from falcon_lsp.learning.objectives.supervised import supervised_loss
 from falcon_lsp.learning.objectives.tokens import kl_divergence, masked, sequence_logprobs
 
@@ -20,12 +20,16 @@ class Objective(enum.StrEnum):
     """What an update learns from.
 
     `POLICY`: what was sampled, by its reward. `SUPERVISED`: what the developer liked.
-    `PREFERENCE`: what was liked before what was disliked in the same place (DPO).
+    `PREFERENCE`: what was liked before what was disliked in the same place (DPO). `KTO`: each text
+    by itself, liked or not. `ON_POLICY`: what the model says now in the same places, by its reward
+    (`falcon_lsp.learning.practice`).
     """
 
     POLICY = "policy"
     SUPERVISED = "supervised"
     PREFERENCE = "preference"
+    KTO = "kto"
+    ON_POLICY = "on-policy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +44,10 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A micro-batch as the model sees it now. Logits are ``(B, K, V)``, all else ``(B, K)``."""
+    """A micro-batch as the model sees it now. Logits are ``(B, K, V)``, all else ``(B, K)``.
+
+    But for ``reference``, a scalar: `objectives.preference.kto_reference` of the whole step.
+    """
 
     logits: Tensor
     base_logits: Tensor
@@ -48,6 +55,7 @@ class View:
     behaviour: Tensor
     advantages: Tensor
     credit: Tensor
+    reference: Tensor
 
 
 def policy(view: View, bounds: Bounds, normaliser: float) -> Loss:
@@ -80,11 +88,21 @@ def preference(view: View, bounds: Bounds, normaliser: float) -> Loss:
     return _measured(losses.sum() / normaliser, view)
 
 
+def kto(view: View, bounds: Bounds, normaliser: float) -> Loss:
+    """Return KTO's loss per text; the sign of its advantages says whether it is liked."""
+    said = sequence_logprobs(view.logits, view.ids, view.credit)
+    base = sequence_logprobs(view.base_logits, view.ids, view.credit)
+    liked = (view.advantages * view.credit).sum(-1) > 0
+    losses = kto_loss(said, base, liked, view.reference, beta=bounds.preference_beta)
+    return _measured(losses.sum() / normaliser, view)
+
+
 LOSSES: Mapping[Objective, Callable[[View, Bounds, float], Loss]] = MappingProxyType(
     {
         Objective.POLICY: policy,
         Objective.SUPERVISED: supervised,
         Objective.PREFERENCE: preference,
+        Objective.KTO: kto,
     }
 )
 

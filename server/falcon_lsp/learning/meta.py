@@ -2,86 +2,31 @@
 
 A task is a (workspace, language). Inner loop: the trainer's steps on the task's support set lead
 from phi to phi_i, which serves that workspace. Outer loop: phi moves towards what its tasks have in
-common, by Reptile (arXiv 1803.02999) or first-order MAML (arXiv 1703.03400). Tasks never mix
-workspaces, and a query set is strictly later than the support set that it judges.
+common, by Reptile (arXiv 1803.02999) or first-order MAML (arXiv 1703.03400).
 """
 
 from __future__ import annotations
 
-import enum
-import random
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from falcon_lsp.core.cancellation import CancellationToken
-from falcon_lsp.learning.dataset import (
-    Encoding,
-    Judgement,
-    Reason,
-    Scored,
-    TrainingExample,
-    judgements,
-    split_by_time,
-)
-from falcon_lsp.learning.lessons import build_lesson
-from falcon_lsp.learning.losses import Objective
+from falcon_lsp.learning.dataset import Reason, Scored, TrainingExample
 from falcon_lsp.learning.objectives.tokens import token_logprobs
 from falcon_lsp.learning.policy_model import PolicyModel, collate
+from falcon_lsp.learning.rewards import Reward
+from falcon_lsp.learning.tasks import MetaRecipe, Outer, Task, joined
 from falcon_lsp.learning.trainer import TrainingRun
 from falcon_lsp.learning.walk import StepStats
-from falcon_lsp.memory.episodes import Episode
 
 State = list[Tensor]
 """The trained tensors of one adapter, in the model's order."""
 
-Key = tuple[str, str]
-"""A task's workspace (folder URI) and language."""
-
 Inner = Callable[[Sequence[TrainingExample]], TrainingRun]
 """Takes the inner loop's steps on the model at hand."""
-
-
-class Outer(enum.StrEnum):
-    """How phi follows its tasks; `OFF` trains one adapter on everything at once."""
-
-    REPTILE = "reptile"
-    FIRST_ORDER_MAML = "fomaml"
-    OFF = "off"
-
-
-@dataclass(frozen=True, slots=True)
-class MetaRecipe:
-    """``epsilon`` is how far phi goes towards its tasks; with 1 and one task it becomes phi_i.
-
-    Besides the batch, each task gets its latest ``remembered`` episodes of before, and ``others``
-    tasks that the batch does not hold are drawn: what phi has learned elsewhere stays in sight.
-    ``query_share`` is held back of each task for first-order MAML. ``workspaces`` switches the
-    second level: versions of single workspaces.
-    """
-
-    outer: Outer = Outer.REPTILE
-    epsilon: float = 0.5
-    remembered: int = 16
-    others: int = 2
-    query_share: float = 0.25
-    workspaces: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """``support`` to adapt on; ``query``: texts that the developer liked, all later."""
-
-    key: Key
-    support: tuple[TrainingExample, ...]
-    query: tuple[Judgement, ...] = ()
-
-    @property
-    def questions(self) -> list[Scored]:
-        """The query set's texts."""
-        return [judgement.sequence for judgement in self.query]
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +69,11 @@ class Learned:
         return tuple(dict.fromkeys(support + query))
 
     @property
+    def rewards(self) -> list[Reward]:
+        """What fresh answers were worth, where any were asked for."""
+        return [reward for one in self.adapted for reward in one.run.rewards]
+
+    @property
     def stopped(self) -> str:
         """Why the inner steps ended."""
         return "; ".join(dict.fromkeys(one.run.stopped for one in self.adapted))
@@ -151,64 +101,6 @@ def learn(
         same = (one for one in adapted if one.task.support == whole.support)
         own[home] = next(same, None) or adapt(model, phi, whole, inner)
     return Learned(following, tuple(adapted), own)
-
-
-def joined(key: Key, tasks: Sequence[Task]) -> Task:
-    """Return one task with the support sets of all, in time order."""
-    support = [example for task in tasks for example in task.support]
-    support.sort(key=lambda example: (example.time, example.completion_id))
-    return Task(key, tuple(support))
-
-
-def draw(
-    batch: Sequence[Episode], history: Sequence[Episode], recipe: MetaRecipe, seed: int
-) -> dict[Key, list[Episode]]:
-    """Return each task's episodes, in time order: those of ``batch``, and some of ``history``.
-
-    Nothing is drawn that is later than the newest of ``batch``: what the gate holds out is.
-    """
-    taken = {episode.completion_id for episode in batch}
-    newest = max((episode.time for episode in batch), default=0.0)
-    before = _grouped(e for e in history if e.time < newest and e.completion_id not in taken)
-    tasks = _grouped(batch)
-    if recipe.outer is Outer.OFF:
-        return tasks
-    rng = random.Random(f"{seed}:{newest}")
-    strangers = sorted(before.keys() - tasks.keys())
-    chosen = rng.sample(strangers, min(recipe.others, len(strangers)))
-    drawn: dict[Key, list[Episode]] = {}
-    for key in [*sorted(tasks), *chosen]:
-        old = before.get(key, [])
-        drawn[key] = [*old[max(0, len(old) - recipe.remembered) :], *tasks.get(key, [])]
-        drawn[key].sort(key=_age)
-    return drawn
-
-
-def make_task(
-    key: Key,
-    episodes: Sequence[Episode],
-    known: Mapping[str, TrainingExample],
-    encoding: Encoding,
-    recipe: MetaRecipe,
-    objective: Objective = Objective.POLICY,
-) -> Task:
-    """Split a task's episodes by time; ``known`` are examples that have been built already.
-
-    Only first-order MAML learns from a query set; elsewhere all is support, and the gate judges.
-    """
-    needed = recipe.outer is Outer.FIRST_ORDER_MAML
-    since = split_by_time(episodes, recipe.query_share, 1) if needed else float("inf")
-    support = [
-        known.get(episode.completion_id) or build_lesson(episode, encoding, objective)
-        for episode in episodes
-        if episode.time < since
-    ]
-    liked = [j for e in episodes if e.time >= since for j in judgements(e, encoding) if j.liked]
-    return Task(
-        key,
-        tuple(example for example in support if isinstance(example, TrainingExample)),
-        tuple(liked),
-    )
 
 
 def adapt(model: PolicyModel, phi: State, task: Task, inner: Inner) -> Adapted:
@@ -315,14 +207,3 @@ def _shift(phi: State, adapted: Sequence[State]) -> State:
 
 def _norm(state: State) -> float:
     return float(torch.stack([part.double().square().sum() for part in state]).sum().sqrt())
-
-
-def _grouped(episodes: Iterable[Episode]) -> dict[Key, list[Episode]]:
-    groups: dict[Key, list[Episode]] = {}
-    for episode in sorted(episodes, key=_age):
-        groups.setdefault((episode.workspace, episode.language), []).append(episode)
-    return groups
-
-
-def _age(episode: Episode) -> tuple[float, str]:
-    return episode.time, episode.completion_id

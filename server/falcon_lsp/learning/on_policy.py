@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from falcon_lsp.core.cancellation import CancellationToken
+from falcon_lsp.learning.crew import ALONE, Crew
 from falcon_lsp.learning.dataset import Scored
 from falcon_lsp.learning.objectives.policy import Loss, clipped_loss, group_advantages
 from falcon_lsp.learning.objectives.tokens import sampled_kl, token_logprobs
@@ -76,6 +77,33 @@ def credit_group(
     return list(found.values()) if taught else []
 
 
+def find_gradient(
+    model: PolicyModel,
+    passes: Sequence[Sequence[Credited]],
+    leash: Leash,
+    token: CancellationToken,
+    crew: Crew = ALONE,
+) -> Measured:
+    """Leave the gradient of one step in the model, summed over ``passes``.
+
+    Raises `Cancelled` between two of them.
+    """
+    model.clear_gradients()
+    total = max(1.0, sum(sum(one.weight) for rows in passes for one in rows))
+    sums = torch.zeros(5, device=model.device)
+    for rows in crew.share(passes):
+        token.check()
+        batch = collate([one.sequence for one in rows]).to(model.device)
+        loss = _loss(model, batch, rows, leash, total)
+        loss.value.backward()  # type: ignore[no-untyped-call]
+        share = sum(sum(one.weight) for one in rows) / total
+        means = [share * each for each in (loss.kl, loss.ratio, loss.clipped)]
+        sums += torch.tensor([float(loss.value.detach()), *means, len(batch)], device=model.device)
+    crew.add_up([*model.gradients, sums])
+    value, kl, ratio, clipped, computed = sums.tolist()
+    return Measured(value, kl, ratio, clipped, int(total), int(computed))
+
+
 def take_step(
     model: PolicyModel,
     optimizer: torch.optim.Optimizer,
@@ -87,24 +115,7 @@ def take_step(
 
     Raises `Cancelled` between two micro-batches.
     """
-    optimizer.zero_grad(set_to_none=True)
-    total = max(1.0, sum(sum(one.weight) for one in samples))
-    losses, computed = [], 0
-    for rows in _chunks(samples, leash.rows):
-        token.check()
-        batch = collate([one.sequence for one in rows]).to(model.device)
-        computed += len(batch)
-        loss = _loss(model, batch, rows, leash, total)
-        loss.value.backward()  # type: ignore[no-untyped-call]
-        losses.append((sum(sum(one.weight) for one in rows) / total, loss))
-    measured = Measured(
-        sum(float(loss.value.detach()) for _, loss in losses),
-        sum(share * loss.kl for share, loss in losses),
-        sum(share * loss.ratio for share, loss in losses),
-        sum(share * loss.clipped for share, loss in losses),
-        int(total),
-        computed,
-    )
+    measured = find_gradient(model, list(_chunks(samples, leash.rows)), leash, token)
     if measured.kl > leash.kl_cap:
         return None
     nn.utils.clip_grad_norm_(model.parameters, leash.gradient_norm)

@@ -19,7 +19,7 @@ from falcon_lsp.learning.forgetting import drop_adapters, trainer_lock
 from falcon_lsp.learning.gate import Verdict
 from falcon_lsp.learning.standing import announced
 from falcon_lsp.learning.supervisor import LEAST_EPISODES, update_size
-from falcon_lsp.learning.update import UpdateReport
+from falcon_lsp.learning.update_report import UpdateReport
 from falcon_lsp.learning.worker import (
     BATCHES_PER_UPDATE,
     gathered,

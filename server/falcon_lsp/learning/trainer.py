@@ -8,33 +8,37 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.learning.crew import ALONE, Crew
-from falcon_lsp.learning.dataset import Reason, TrainingExample
+from falcon_lsp.learning.dataset import Reason, Scored, TrainingExample
 from falcon_lsp.learning.journal import NO_JOURNAL, Journal
 from falcon_lsp.learning.losses import LOSSES, Bounds, Objective, View
-from falcon_lsp.learning.objectives.policy import Loss, advantages
+from falcon_lsp.learning.objectives.policy import Loss
+from falcon_lsp.learning.objectives.preference import kto_reference
 from falcon_lsp.learning.packing import collate
 from falcon_lsp.learning.policy_model import LoraShape, PolicyModel
+from falcon_lsp.learning.rewards import Reward
+from falcon_lsp.learning.samples import (
+    Sample,
+    Unit,
+    chunks,
+    credited,
+    in_units,
+    passes,
+    texts_of,
+    trained_tokens,
+)
 from falcon_lsp.learning.walk import StepStats, Walk
 
-T = TypeVar("T")
 Locate = Callable[[str], Path | None]
 """Folder of an adapter by id, verified; None for the base; `LookupError` when it is gone."""
-
-ROW_POSITIONS = 1024
-"""Positions of one forward and backward pass, 0.6 MB each."""
-
-ANSWER_POSITIONS = 320
-"""Those of them that have logits: 0.2 MB for each of the half dozen tensors of a vocabulary."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,8 @@ class Recipe:
 
     The learning rate is measured on the built-in model, 32 episodes of one steady taste: later text
     of that taste gained 0.2 nats per token at 2e-4 (KL 0.01) and 1.0 at 1e-3 (KL 0.38, too far).
+
+    On policy, a step is what ``samples`` fresh answers in each of ``contexts`` places say.
     """
 
     objective: Objective = Objective.POLICY
@@ -58,6 +64,8 @@ class Recipe:
     dual_clip: float = 3.0
     beta: float = 0.05
     preference_beta: float = 0.1
+    contexts: int = 4
+    samples: int = 6
     kl_cap: float = 0.15
     gradient_norm: float = 1.0
     seed: int = 0
@@ -71,25 +79,16 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class TrainingRun:
-    """What `train` did. ``skipped`` counts examples whose behaviour adapter is gone."""
+    """What training did. ``skipped`` are examples that could not be used after all.
+
+    ``rewards`` are those of fresh answers, where any were asked for.
+    """
 
     used: tuple[TrainingExample, ...]
     skipped: dict[str, Reason]
     steps: tuple[StepStats, ...]
     stopped: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    """An example ready for the loss: behaviour log-probabilities and token advantages, ``(A,)``."""
-
-    example: TrainingExample
-    behaviour: Tensor
-    advantages: Tensor
-
-
-_Unit = list[_Sample]
-"""Samples that are judged together: one, or two texts for the same place."""
+    rewards: tuple[Reward, ...] = ()
 
 
 def train(
@@ -111,7 +110,7 @@ def train(
     if walk.stopped:
         return _told(walk, examples)
     samples, walk.skipped = _score(model, examples, locate, recipe, token)
-    units = _units(samples)
+    units = in_units(samples)
     stopped = "all steps done" if units else "nothing to train on"
     for number, batch in enumerate(_minibatches(units, recipe)):
         if number < len(walk.steps):
@@ -138,10 +137,10 @@ def _score(
     locate: Locate,
     recipe: Recipe,
     token: CancellationToken,
-) -> tuple[list[_Sample], dict[str, Reason]]:
+) -> tuple[list[Sample], dict[str, Reason]]:
     """Score what was sampled under the adapter that sampled it; other objectives need no score."""
     if recipe.objective is not Objective.POLICY:
-        return [text for example in examples for text in _texts(example)], {}
+        return [text for example in examples for text in texts_of(example)], {}
     found: dict[str, Tensor] = {}
     skipped: dict[str, Reason] = {}
     for adapter_id in sorted({example.adapter_id for example in examples}):
@@ -152,53 +151,23 @@ def _score(
             skipped |= dict.fromkeys((e.completion_id for e in mine), Reason.NO_ADAPTER)
             continue
         with model.behaviour(folder):
-            for group in _chunks(mine, recipe.rows):
+            for group in chunks(mine, recipe.rows):
                 token.check()
                 batch = collate([example.sequence for example in group]).to(model.device)
                 for row, example in zip(model.logprobs(batch).cpu(), group, strict=True):
                     found[example.completion_id] = row[-len(example.sequence.answer) :].clone()
     kept = [example for example in examples if example.completion_id in found]
-    return _credited(kept, [found[example.completion_id] for example in kept]), skipped
+    return credited(kept, [found[example.completion_id] for example in kept]), skipped
 
 
-def _texts(example: TrainingExample) -> Iterable[_Sample]:
-    """Yield the text of ``example``, then the one that it is compared with, if there is any."""
-    nothing = torch.zeros(len(example.sequence.answer))
-    yield _Sample(example, nothing, nothing)
-    if example.refused is not None:
-        length = len(example.refused.answer)
-        other = replace(example, sequence=example.refused, credit=(1.0,) * length)
-        yield _Sample(other, torch.zeros(length), torch.zeros(length))
-
-
-def _credited(examples: Sequence[TrainingExample], behaviour: Sequence[Tensor]) -> list[_Sample]:
-    """Spread each episode's advantage over its credited tokens, and add the tokens' own blame."""
-    weights = advantages(
-        [example.reward.total for example in examples],
-        [example.language for example in examples],
-    )
-    return [
-        _Sample(example, logprobs, weight + torch.tensor(example.penalty))
-        for example, logprobs, weight in zip(examples, behaviour, weights, strict=True)
-    ]
-
-
-def _units(samples: Sequence[_Sample]) -> list[_Unit]:
-    """Put samples of the same episode together, in the order given."""
-    units: dict[str, _Unit] = {}
-    for sample in samples:
-        units.setdefault(sample.example.completion_id, []).append(sample)
-    return list(units.values())
-
-
-def _minibatches(units: Sequence[_Unit], recipe: Recipe) -> Iterable[list[_Unit]]:
+def _minibatches(units: Sequence[Unit], recipe: Recipe) -> Iterable[list[Unit]]:
     """Yield at most ``most_steps`` mini-batches; each epoch has an order of its own."""
     rng = random.Random(recipe.seed)
     order = list(units)
     taken = 0
     for _ in range(recipe.epochs):
         rng.shuffle(order)
-        for batch in _chunks(order, recipe.minibatch):
+        for batch in chunks(order, recipe.minibatch):
             if taken == recipe.most_steps:
                 return
             taken += 1
@@ -207,7 +176,7 @@ def _minibatches(units: Sequence[_Unit], recipe: Recipe) -> Iterable[list[_Unit]
 
 def _gradient(
     model: PolicyModel,
-    batch: Sequence[_Unit],
+    batch: Sequence[Unit],
     recipe: Recipe,
     number: int,
     token: CancellationToken,
@@ -215,14 +184,17 @@ def _gradient(
 ) -> StepStats:
     """Leave the gradient of one step in the model, summed over passes that memory allows."""
     model.clear_gradients()
-    trained = max(1.0, sum(_weight(unit) for unit in batch))
-    normaliser = float(len(batch)) if recipe.objective is Objective.PREFERENCE else trained
+    trained = max(1.0, sum(trained_tokens(unit) for unit in batch))
+    normaliser = _normaliser(batch, recipe.objective, trained)
+    reference = _reference(model, batch, recipe, token, crew)
     sums = torch.zeros(4)
-    for units in crew.share(list(_passes(batch, recipe.rows))):
+    for units in crew.share(list(passes(batch, recipe.rows))):
         token.check()
-        loss = _loss(model, [sample for unit in units for sample in unit], recipe, normaliser)
+        loss = _loss(
+            model, [sample for unit in units for sample in unit], recipe, normaliser, reference
+        )
         loss.value.backward()  # type: ignore[no-untyped-call]
-        share = sum(_weight(unit) for unit in units) / trained
+        share = sum(trained_tokens(unit) for unit in units) / trained
         measured = [loss.value.item(), share * loss.kl, share * loss.ratio, share * loss.clipped]
         sums += torch.tensor(measured, device=model.device)
     crew.add_up([*model.gradients, sums])
@@ -230,25 +202,48 @@ def _gradient(
     return StepStats(number, value, kl, ratio, clipped, int(trained))
 
 
-def _passes(batch: Sequence[_Unit], most: int) -> Iterable[list[_Unit]]:
-    """Yield units of like length together, as many as memory allows and at most ``most``."""
-    taken: list[_Unit] = []
-    for unit in sorted(batch, key=_length):
-        if taken and (len(taken) == most or not _fits([*taken, unit])):
-            yield taken
-            taken = []
-        taken.append(unit)
-    yield taken
+def _normaliser(batch: Sequence[Unit], objective: Objective, trained: float) -> float:
+    """Return by what a step's losses are divided: pairs, texts or tokens, as the loss counts."""
+    if objective is Objective.PREFERENCE:
+        return float(len(batch))
+    return float(sum(map(len, batch))) if objective is Objective.KTO else trained
 
 
-def _fits(units: Sequence[_Unit]) -> bool:
-    answers = [len(sample.example.sequence.answer) for unit in units for sample in unit]
-    laid_out = len(answers) * max(answers)
-    return laid_out <= ANSWER_POSITIONS and sum(map(_length, units)) <= ROW_POSITIONS
+def _reference(
+    model: PolicyModel,
+    batch: Sequence[Unit],
+    recipe: Recipe,
+    token: CancellationToken,
+    crew: Crew,
+) -> Tensor:
+    """Return how much likelier texts have become anyway (nats), which KTO measures against.
+
+    Estimated by answers behind the next unit's prompt; 0 where there is none.
+    """
+    if recipe.objective is not Objective.KTO or len(batch) < 2:
+        return torch.zeros(())
+    first = [unit[0].example.sequence for unit in batch]
+    strangers = [
+        Scored(one.context, other.answer)
+        for one, other in zip(first, [*first[1:], first[0]], strict=True)
+    ]
+    odds = torch.zeros(2, len(strangers), device=model.device)
+    for columns in crew.share(list(chunks(range(len(strangers)), recipe.rows))):
+        token.check()
+        rows = collate([strangers[at] for at in columns]).to(model.device)
+        odds[0, columns] = (model.logprobs(rows) * rows.mask).sum(-1)
+        with model.base():
+            odds[1, columns] = (model.logprobs(rows) * rows.mask).sum(-1)
+    crew.add_up([odds])
+    return kto_reference(odds[0], odds[1])
 
 
 def _loss(
-    model: PolicyModel, samples: Sequence[_Sample], recipe: Recipe, normaliser: float
+    model: PolicyModel,
+    samples: Sequence[Sample],
+    recipe: Recipe,
+    normaliser: float,
+    reference: Tensor,
 ) -> Loss:
     batch = collate([sample.example.sequence for sample in samples]).to(model.device)
     with torch.no_grad(), model.base():
@@ -260,6 +255,7 @@ def _loss(
         _right(batch.mask, [sample.behaviour for sample in samples]),
         _right(batch.mask, [sample.advantages for sample in samples]),
         _right(batch.mask, [torch.tensor(sample.example.credit) for sample in samples]),
+        reference,
     )
     return LOSSES[recipe.objective](view, recipe.bounds, normaliser)
 
@@ -270,17 +266,3 @@ def _right(like: Tensor, rows: Sequence[Tensor]) -> Tensor:
     for at, row in enumerate(rows):
         stacked[at, like.shape[1] - len(row) :] = row
     return stacked
-
-
-def _weight(unit: _Unit) -> float:
-    """Return how many tokens of ``unit`` are trained."""
-    return sum(sum(sample.example.credit) for sample in unit)
-
-
-def _length(unit: _Unit) -> int:
-    return sum(len(sample.example.sequence) for sample in unit)
-
-
-def _chunks(items: Sequence[T], size: int) -> Iterable[list[T]]:
-    for start in range(0, len(items), size):
-        yield list(items[start : start + size])

@@ -10,7 +10,7 @@ temporary folder, which the next run clears.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -18,114 +18,30 @@ from typing import Any
 import torch
 
 from falcon_lsp.core.cancellation import CancellationToken
-from falcon_lsp.learning.caps import surplus
 from falcon_lsp.learning.crew import ALONE, Crew
-from falcon_lsp.learning.dataset import (
-    Encoding,
-    Reason,
-    TrainingExample,
-    judgements,
-    split_by_time,
-)
+from falcon_lsp.learning.dataset import Encoding, TrainingExample
 from falcon_lsp.learning.gate import LEAST_LIKED, Verdict
 from falcon_lsp.learning.journal import NO_JOURNAL, Journal
-from falcon_lsp.learning.lessons import build_lesson
 from falcon_lsp.learning.losses import Objective
-from falcon_lsp.learning.meta import (
-    Learned,
-    MetaRecipe,
-    draw,
-    learn,
-    make_task,
-)
+from falcon_lsp.learning.material import Material, appraised, build_lessons, sort_out
+from falcon_lsp.learning.meta import Learned, learn
 from falcon_lsp.learning.policy_model import PolicyModel
-from falcon_lsp.learning.publishing import (
-    Candidate,
-    Later,
-    Publisher,
-    locate,
-    workspaces_to_serve,
-)
+from falcon_lsp.learning.practice import Practice
+from falcon_lsp.learning.publishing import Candidate, Publisher, locate, workspaces_to_serve
 from falcon_lsp.learning.replays import Replayer
-from falcon_lsp.learning.rewards import Appraiser, mean_terms, reward_all
+from falcon_lsp.learning.rewards import Appraiser, mean_terms
+from falcon_lsp.learning.tasks import Key, MetaRecipe, draw, make_task
 from falcon_lsp.learning.trainer import Recipe, TrainingRun, train
-from falcon_lsp.learning.walk import StepStats
+from falcon_lsp.learning.update_report import UpdateReport, WorkspaceVersion
 from falcon_lsp.memory.episodes import Episode
-from falcon_lsp.model.adapters import (
-    BASE,
-    AdapterRegistry,
-    scope_of,
-)
+from falcon_lsp.model.adapters import AdapterRegistry, scope_of
 from falcon_lsp.model.files import ModelFiles
 from falcon_lsp.model.tokenizer import CodeTokenizer
 
-HELD_OUT_SHARE = 0.2
 REPLAYS = 8
 """Prompts of later episodes that the gate asks again, of either adapter."""
 Emit = Callable[[dict[str, Any]], None]
 """Called with small JSON objects that have an ``event``: phases, steps, the verdict."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkspaceVersion:
-    """What became of one workspace's version; ``better_than`` is what it was judged against."""
-
-    adapter_id: str
-    scope: str
-    better_than: str
-    verdict: Verdict
-
-    def as_json(self) -> dict[str, Any]:
-        """Return plain JSON."""
-        return {
-            "adapter_id": self.adapter_id,
-            "scope": self.scope,
-            "against": self.better_than,
-            "verdict": self.verdict.as_json(),
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class UpdateReport:
-    """What one update did. ``results`` has the queue's answer for every episode it was given.
-
-    ``adapter_id`` is empty when there was nothing to train on. It names the version for everybody;
-    ``workspaces`` are those of single workspaces. ``terms`` are the means of the reward's terms.
-    """
-
-    results: dict[str, str]
-    adapter_id: str = ""
-    parent: str = BASE
-    used: int = 0
-    mean_reward: float = 0.0
-    steps: tuple[StepStats, ...] = ()
-    stopped: str = ""
-    verdict: Verdict | None = None
-    workspaces: tuple[WorkspaceVersion, ...] = ()
-    terms: Mapping[str, float] = field(default_factory=dict)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return plain JSON without the episodes' ids."""
-        return {
-            "adapter_id": self.adapter_id,
-            "parent": self.parent,
-            "used": self.used,
-            "mean_reward": self.mean_reward,
-            "terms": dict(self.terms),
-            "steps": _json(self.steps),
-            "stopped": self.stopped,
-            "verdict": self.verdict.as_json() if self.verdict else None,
-            "workspaces": [one.as_json() for one in self.workspaces],
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Material:
-    """An update's episodes, sorted: what to train on, what to judge by, and the rest's reasons."""
-
-    examples: list[TrainingExample] = field(default_factory=list)
-    later: Later = field(default_factory=Later)
-    skipped: dict[str, Reason] = field(default_factory=dict)
 
 
 class Updater:
@@ -174,50 +90,45 @@ class Updater:
         other workspaces, stays in sight.
         """
         parent = self._registry.current(self._files.sha256)
-        learned_before, objective = self._already_learned(parent), self._recipe.objective
-        material = sort_out(episodes, self._encoding, learned_before, objective)
+        learned_before, recipe = self._already_learned(parent), self._recipe
+        material = sort_out(episodes, self._encoding, learned_before, recipe.objective)
         if not material.examples:
-            return UpdateReport(
-                _results(material.skipped), parent=parent, stopped="nothing to train on"
-            )
-        material = replace(material, examples=self._appraised(material.examples, episodes, token))
+            return UpdateReport(material.answers(), parent=parent, stopped="nothing to train on")
+        drawn = self._draw(episodes, history, material)
+        known = self._known(drawn, material, token)
         emit({"event": "phase", "phase": "loading"})
-        base, recipe = self._files.folder, self._recipe
+        base = self._files.folder
         model = PolicyModel(base, self._locate(parent), recipe.shape, recipe.seed)
         emit({"event": "phase", "phase": "training", "episodes": len(material.examples)})
-        learned = self._learn(model, episodes, history, material, emit, token)
+        learned = self._learn(model, drawn, known, material, emit, token)
         if not learned.steps:
-            results = _answers(material, learned, "")
+            results = material.answers(learned.skipped, f"skipped:{learned.stopped}")
             return UpdateReport(results, parent=parent, stopped=learned.stopped)
         emit({"event": "phase", "phase": "gate", "held_out": len(material.later.judgements)})
         everybody = Candidate(parent, learned.learned_from, material.later)
-        used = [one for one in material.examples if one.completion_id in learned.learned_from]
-        report = UpdateReport(
-            _answers(material, learned, everybody.adapter_id),
-            everybody.adapter_id,
-            parent,
-            len(used),
-            fmean(example.reward.total for example in used) if used else 0.0,
-            learned.steps,
-            learned.stopped,
-            terms=mean_terms(example.reward for example in used),
-        )
+        report = _report(everybody, learned, material, known)
         publisher = self._publisher(token)
         model.restore(learned.phi)
         _, verdict = self._settle(publisher, model, everybody, report.as_json())
-        workspaces = []
-        for home, own in learned.workspaces.items():
-            if own.run.steps:
-                candidate = Candidate(
-                    parent, own.learned_from, material.later.of(home), scope_of(home)
-                )
-                model.restore(own.state)
-                numbers = {"steps": _json(own.run.steps)}
-                judged = self._settle(publisher, model, candidate, numbers)
-                workspaces.append(WorkspaceVersion(candidate.adapter_id, candidate.scope, *judged))
+        workspaces = self._settle_workspaces(publisher, model, everybody, learned)
         if self._crew.leads:
             self._registry.prune(self._keep)
         return replace(report, verdict=verdict, workspaces=tuple(workspaces))
+
+    def _settle_workspaces(
+        self, publisher: Publisher, model: PolicyModel, everybody: Candidate, learned: Learned
+    ) -> list[WorkspaceVersion]:
+        """Judge and publish the versions of single workspaces that have taken any step."""
+        settled = []
+        for home, own in learned.workspaces.items():
+            if own.run.steps:
+                later = everybody.later.of(home)
+                candidate = Candidate(everybody.parent, own.learned_from, later, scope_of(home))
+                model.restore(own.state)
+                numbers = {"steps": [asdict(step) for step in own.run.steps]}
+                judged = self._settle(publisher, model, candidate, numbers)
+                settled.append(WorkspaceVersion(candidate.adapter_id, candidate.scope, *judged))
+        return settled
 
     def _publisher(self, token: CancellationToken) -> Publisher:
         replayer = Replayer(self._files, self._threads, self._replays)
@@ -240,43 +151,64 @@ class Updater:
         against, verdict = told
         return against, Verdict(**verdict | {"reasons": tuple(verdict["reasons"])})
 
-    def _appraised(
-        self,
-        examples: Sequence[TrainingExample],
-        episodes: Sequence[Episode],
-        token: CancellationToken,
-    ) -> list[TrainingExample]:
-        """Add to the rewards the gated terms, which never change a sign, and what tests say."""
-        known = {episode.completion_id: episode for episode in episodes}
-        told = [known[example.completion_id] for example in examples]
-        found = reward_all(told, self._appraiser, token)
-        return [replace(one, reward=worth) for one, worth in zip(examples, found, strict=True)]
+    def _draw(
+        self, episodes: Sequence[Episode], history: Sequence[Episode], material: Material
+    ) -> dict[Key, list[Episode]]:
+        """Return each task's episodes: the batch's examples, and some of ``history``."""
+        taught = {example.completion_id for example in material.examples}
+        given = {episode.completion_id for episode in episodes}
+        return draw(
+            [episode for episode in episodes if episode.completion_id in taught],
+            [episode for episode in history if episode.completion_id not in given],
+            self._levels,
+            self._recipe.seed,
+        )
+
+    def _known(
+        self, drawn: Mapping[Key, list[Episode]], material: Material, token: CancellationToken
+    ) -> dict[str, TrainingExample]:
+        """Return an example of each episode that was drawn; the batch is appraised first."""
+        episodes = {each.completion_id: each for group in drawn.values() for each in group}
+        built = {example.completion_id for example in material.examples}
+        others = [each for name, each in episodes.items() if name not in built]
+        examples = [
+            *material.examples,
+            *build_lessons(others, self._encoding, self._recipe.objective),
+        ]
+        if self._recipe.objective is Objective.ON_POLICY:  # what is said afresh is
+            return {example.completion_id: example for example in examples}
+        found = appraised(examples, episodes, self._appraiser, token, self._crew)
+        return {example.completion_id: example for example in found}
 
     def _learn(
         self,
         model: PolicyModel,
-        episodes: Sequence[Episode],
-        history: Sequence[Episode],
+        drawn: Mapping[Key, list[Episode]],
+        known: Mapping[str, TrainingExample],
         material: Material,
         emit: Emit,
         token: CancellationToken,
     ) -> Learned:
         """Train both levels; ``model`` is left anywhere."""
         recipe, levels = self._recipe, self._levels
-        known = {example.completion_id: example for example in material.examples}
-        given = {episode.completion_id for episode in episodes}
-        drawn = draw(
-            [episode for episode in episodes if episode.completion_id in known],
-            [episode for episode in history if episode.completion_id not in given],
-            levels,
-            recipe.seed,
-        )
         tasks = [
-            make_task(key, group, known, self._encoding, levels, recipe.objective)
-            for key, group in drawn.items()
+            make_task(key, group, known, self._encoding, levels) for key, group in drawn.items()
         ]
 
-        def inner(examples: Sequence[TrainingExample]) -> TrainingRun:
+        episodes = {each.completion_id: each for group in drawn.values() for each in group}
+        practice = Practice(
+            model,
+            self._encoding,
+            recipe,
+            self._appraiser,
+            episodes,
+            emit,
+            token,
+            self._journal,
+            self._crew,
+        )
+
+        def steps(examples: Sequence[TrainingExample]) -> TrainingRun:
             return train(
                 model,
                 examples,
@@ -288,6 +220,7 @@ class Updater:
                 self._crew,
             )
 
+        inner = practice.run if recipe.objective is Objective.ON_POLICY else steps
         homes = workspaces_to_serve(material.later.judgements, LEAST_LIKED)
         return learn(model, tasks, homes, inner, levels, token)
 
@@ -309,47 +242,23 @@ class Updater:
         return frozenset(learned)
 
 
-def sort_out(
-    episodes: Sequence[Episode],
-    encoding: Encoding,
-    learned: frozenset[str],
-    objective: Objective = Objective.POLICY,
-) -> Material:
-    """Hold out the newest episodes and build examples of the others."""
-    material = Material()
-    over = surplus(episodes)
-    kept = [episode for episode in episodes if episode.completion_id not in over]
-    since = split_by_time(kept, HELD_OUT_SHARE, LEAST_LIKED)
-    for episode in sorted(episodes, key=lambda one: (one.time, one.completion_id)):
-        found: TrainingExample | Reason
-        if episode.completion_id in learned:
-            found = Reason.LEARNED
-        elif episode.completion_id in over:
-            found = Reason.SURPLUS
-        elif episode.time >= since:
-            material.later.judgements.extend(judgements(episode, encoding))
-            material.later.episodes.append(episode)
-            found = Reason.HELD_OUT
-        else:
-            found = build_lesson(episode, encoding, objective)
-        if isinstance(found, Reason):
-            material.skipped[episode.completion_id] = found
-        else:
-            material.examples.append(found)
-    return material
-
-
-def _answers(material: Material, learned: Learned, adapter_id: str) -> dict[str, str]:
-    """Return the queue's answer for every episode of the batch."""
-    answer = f"trained:{adapter_id}" if adapter_id else f"skipped:{learned.stopped}"
-    used = dict.fromkeys((example.completion_id for example in material.examples), answer)
-    lost = {each: why for each, why in learned.skipped.items() if each in used}
-    return used | _results(material.skipped | lost)
-
-
-def _results(skipped: dict[str, Reason]) -> dict[str, str]:
-    return {completion_id: f"skipped:{reason}" for completion_id, reason in skipped.items()}
-
-
-def _json(steps: Sequence[StepStats]) -> list[dict[str, Any]]:
-    return [asdict(step) for step in steps]
+def _report(
+    everybody: Candidate,
+    learned: Learned,
+    material: Material,
+    known: Mapping[str, TrainingExample],
+) -> UpdateReport:
+    """Return what can be told before anything is judged."""
+    names = {example.completion_id for example in material.examples} & {*learned.learned_from}
+    logged = [example.reward for name, example in known.items() if name in names]
+    rewards = learned.rewards or logged
+    return UpdateReport(
+        material.answers(learned.skipped, f"trained:{everybody.adapter_id}"),
+        everybody.adapter_id,
+        everybody.parent,
+        len(names),
+        fmean(reward.total for reward in rewards) if rewards else 0.0,
+        learned.steps,
+        learned.stopped,
+        terms=mean_terms(rewards),
+    )

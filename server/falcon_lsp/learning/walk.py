@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -42,7 +42,8 @@ class Walk:
     """The steps of one run of `falcon_lsp.learning.trainer.train` over ``model``.
 
     Goes on where ``page`` ends, which the leader of a ``crew`` keeps for all. ``stopped`` says why
-    the run ended, empty while it goes on; ``skipped`` is kept with it.
+    the run ended, empty while it goes on; ``skipped`` and ``notes`` (plain JSON, whatever else the
+    run has to know to go on) are kept with it.
     """
 
     def __init__(self, model: PolicyModel, pace: Pace, page: Page, crew: Crew = ALONE) -> None:
@@ -53,6 +54,7 @@ class Walk:
         self._previous = model.state()
         self.steps: list[StepStats] = []
         self.skipped: dict[str, Reason] = {}
+        self.notes: dict[str, Any] = {}
         self.stopped = ""
         self._resume()
 
@@ -62,7 +64,7 @@ class Walk:
         nn.utils.clip_grad_norm_(self._model.parameters, self._pace.gradient_norm)
         self._optimizer.step()
         self.steps.append(stats)
-        self._write()
+        self.write()
 
     def take_back(self) -> None:
         """Undo the last step."""
@@ -72,12 +74,14 @@ class Walk:
         """Take no further step."""
         self.stopped = reason
         self._model.clear_gradients()
-        self._write()
+        self.write()
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Put everything on the page."""
         facts = {
             "steps": [asdict(step) for step in self.steps],
             "skipped": self.skipped,
+            "notes": self.notes,
             "stopped": self.stopped,
         }
         if self._crew.leads:
@@ -91,6 +95,7 @@ class Walk:
             return
         self.steps = [StepStats(**step) for step in facts["steps"]]
         self.skipped = {name: Reason(reason) for name, reason in facts["skipped"].items()}
+        self.notes = facts["notes"]
         self.stopped = facts["stopped"]
         for parameter in self._model.parameters if self.steps else ():
             self._optimizer.state[parameter] = {

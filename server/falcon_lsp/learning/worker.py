@@ -30,11 +30,14 @@ from falcon_lsp.learning.dataset import Reason
 from falcon_lsp.learning.forgetting import drop_adapters, trainer_lock
 from falcon_lsp.learning.in_use import step_back
 from falcon_lsp.learning.journal import NO_JOURNAL, Journal
+from falcon_lsp.learning.losses import Objective
 from falcon_lsp.learning.pace import Limits, PacedToken, SliceOver
 from falcon_lsp.learning.rewards import Appraiser
 from falcon_lsp.learning.standing import announced
 from falcon_lsp.learning.supervisor import LEAST_EPISODES, update_size
-from falcon_lsp.learning.update import Emit, Updater, UpdateReport
+from falcon_lsp.learning.trainer import Recipe
+from falcon_lsp.learning.update import Emit, Updater
+from falcon_lsp.learning.update_report import UpdateReport
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.memory.ledger import MAX_TRIES, Job, Ledger, LedgerUnavailable
 from falcon_lsp.model.adapters import AdapterRegistry
@@ -75,7 +78,7 @@ def work(
     owner = new_id("trainer")
 
     def hear(event: dict[str, Any]) -> None:
-        if event["event"] == "step":  # it is in the journal: this try has got further
+        if event["event"] in {"step", "round"}:  # it is in the journal: this try has got further
             ledger.renew(owner, LEASE_SECONDS)
             if isinstance(token, PacedToken):
                 token.advanced()
@@ -184,6 +187,7 @@ def make_updater(
         files,
         threads=config.learning.threads,
         keep=config.learning.keep_adapters,
+        recipe=Recipe(Objective(config.learning.objective)),
         appraiser=Appraiser.of(config, store),
         journal=journal,
         crew=crew,

@@ -11,7 +11,7 @@ from episodes_factory import episode
 from falcon_lsp.core.types import Outcome
 from falcon_lsp.learning.caps import MOST_PER_FILE_AND_HOUR, surplus
 from falcon_lsp.learning.dataset import Encoding, Reason
-from falcon_lsp.learning.update import sort_out
+from falcon_lsp.learning.material import sort_out
 from falcon_lsp.memory.episodes import Episode
 
 FLOOD = 10_000

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -21,12 +22,14 @@ from falcon_lsp.learning.crew import ALONE, Crew, join
 from falcon_lsp.learning.report import TrainingReport, train_from_logs
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import AdapterRegistry
+from stub_judge import Stub, says
 
 HELP = (
     "import sys; from pathlib import Path; from falcon_lsp.core.paths import Store;"
     "from falcon_lsp.config import from_client_options;"
     "from falcon_lsp.learning.report import train_from_logs;"
-    "config, _ = from_client_options({'model': sys.argv[3], 'learning': {'batchEpisodes': 16}});"
+    "config, _ = from_client_options({'model': sys.argv[3], 'judgeServer': sys.argv[4],"
+    " 'learning': {'batchEpisodes': 16}});"
     "store = Store(Path(sys.argv[1]), Path(sys.argv[2]));"
     "assert train_from_logs(store, config, None, print) is None"
 )
@@ -47,8 +50,10 @@ def fill(store: Store, encoding, model_id: str) -> None:
             ledger.append(events_of(told))
 
 
-def settings(model: Path) -> Config:
-    config, problems = from_client_options({"model": str(model), "learning": {"batchEpisodes": 16}})
+def settings(model: Path, judge: str) -> Config:
+    config, problems = from_client_options(
+        {"model": str(model), "judgeServer": judge, "learning": {"batchEpisodes": 16}}
+    )
     assert problems == []
     return config
 
@@ -60,18 +65,29 @@ def weights(store: Store, report: TrainingReport | None) -> dict[str, torch.Tens
     return load_file(folder / "adapter_model.safetensors")
 
 
+@pytest.fixture
+def judge() -> Iterator[Stub]:
+    stub = Stub(says('{"score": 9}'))
+    yield stub
+    stub.close()
+
+
 @pytest.mark.slow
-def test_two_processes_arrive_where_one_does(tiny_model, encoding, tmp_path, monkeypatch) -> None:
-    config, silent = settings(tiny_model), lambda *_: None
+def test_two_processes_arrive_where_one_does(
+    tiny_model, encoding, tmp_path, monkeypatch, judge
+) -> None:
+    """The second has a cache of its own, so that it would have to ask the judge again."""
+    config, silent = settings(tiny_model, judge.url), lambda *_: None
     alone = Store(tmp_path / "one" / "data", tmp_path / "one" / "cache")
     both = Store(tmp_path / "two" / "data", tmp_path / "two" / "cache")
     for store in (alone, both):
         fill(store, encoding, tiny_model.name)
     expected = train_from_logs(alone, config, None, silent)
+    assert len(judge.asked) == 1  # what was accepted is the same text in the same place each time
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    folders = (str(both.data), str(both.cache), str(tiny_model))
+    folders = (str(both.data), str(tmp_path / "other"), str(tiny_model), judge.url)
     with subprocess.Popen(
         [sys.executable, "-c", HELP, *folders], env=os.environ | world | {"RANK": "1"}
     ) as other:
@@ -79,6 +95,7 @@ def test_two_processes_arrive_where_one_does(tiny_model, encoding, tmp_path, mon
             monkeypatch.setenv(name, value)
         found = train_from_logs(both, config, None, silent)
         assert other.wait(60) == 0
+    assert len(judge.asked) == 2
     one, two = weights(alone, expected), weights(both, found)
     assert one.keys() == two.keys()
     for name, tensor in one.items():
@@ -88,6 +105,8 @@ def test_two_processes_arrive_where_one_does(tiny_model, encoding, tmp_path, mon
     for left, right in zip(found.updates[0].steps, expected.updates[0].steps, strict=True):
         assert left.loss == pytest.approx(right.loss, abs=2e-3)
         assert left.tokens == right.tokens
+    assert found.updates[0].terms == expected.updates[0].terms
+    assert "instruction" in found.updates[0].terms
     assert len(AdapterRegistry(both.adapters).list()) == len(AdapterRegistry(alone.adapters).list())
 
 

@@ -40,11 +40,28 @@ def test_a_pair_is_what_was_written_before_what_was_declined(encoding) -> None:
 
 
 @pytest.mark.parametrize(
+    ("fields", "texts", "liked"),
+    [
+        ({}, ["a + b"], True),
+        ({"what": Outcome.REJECTED}, ["a + b"], False),
+        (CORRECTED, ["a - b", "a + b"], True),
+    ],
+)
+def test_each_text_is_a_lesson_by_itself_liked_or_not(encoding, fields, texts, liked) -> None:
+    lesson = build_lesson(episode(**fields), encoding, Objective.KTO)
+    assert isinstance(lesson, TrainingExample)
+    told = [lesson.sequence] + ([] if lesson.refused is None else [lesson.refused])
+    assert [encoding.tokenizer.decode(one.answer).lstrip()[:5] for one in told] == texts
+    assert lesson.liked is liked
+
+
+@pytest.mark.parametrize(
     ("fields", "objective", "reason"),
     [
         ({"what": Outcome.REJECTED}, Objective.SUPERVISED, Reason.NOTHING_LIKED),
         ({"what": Outcome.REJECTED}, Objective.PREFERENCE, Reason.NOTHING_LIKED),
         ({}, Objective.PREFERENCE, Reason.NO_PAIR),
+        ({"what": Outcome.IGNORED}, Objective.KTO, Reason.NO_OPINION),
         ({"what": None, "stands": "a"}, Objective.SUPERVISED, Reason.NO_OUTCOME),
         ({"stands": f"key = {MARKER}token>"}, Objective.SUPERVISED, Reason.REDACTED),
     ],

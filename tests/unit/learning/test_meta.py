@@ -15,11 +15,15 @@ from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.types import Outcome
 from falcon_lsp.learning import meta, publishing
 from falcon_lsp.learning.dataset import Encoding, TrainingExample
-from falcon_lsp.learning.meta import MetaRecipe, Outer, Task
+from falcon_lsp.learning.losses import Objective
+from falcon_lsp.learning.material import build_lessons
 from falcon_lsp.learning.policy_model import LoraShape, PolicyModel, collate
 from falcon_lsp.learning.regression import regression_set
+from falcon_lsp.learning.rewards import Appraiser
+from falcon_lsp.learning.tasks import MetaRecipe, Outer, Task, draw, make_task
 from falcon_lsp.learning.trainer import Recipe, TrainingRun, train
-from falcon_lsp.learning.update import Updater, UpdateReport
+from falcon_lsp.learning.update import Updater
+from falcon_lsp.learning.update_report import UpdateReport
 from falcon_lsp.learning.verdicts import VerdictLog
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.model import fim
@@ -57,7 +61,9 @@ def told(
 def task(encoding: Encoding, episodes: Sequence[Episode], **changes: object) -> Task:
     recipe = replace(MetaRecipe(outer=Outer.FIRST_ORDER_MAML), **changes)
     key = (episodes[0].workspace, episodes[0].language)
-    return meta.make_task(key, episodes, {}, encoding, recipe)
+    lessons = build_lessons(episodes, encoding, Objective.POLICY)
+    known = {lesson.completion_id: lesson for lesson in lessons}
+    return make_task(key, episodes, known, encoding, recipe)
 
 
 def policy(folder: Path) -> PolicyModel:
@@ -156,7 +162,7 @@ def test_tasks_never_mix_workspaces_or_languages(encoding) -> None:
     batch += told(encoding, A, PLUS, 2, start=200, language="go")
     history = told(encoding, A, PLUS, 3) + told(encoding, B, JOIN, 3)
     history += told(encoding, "file:///code/c", PLUS, 3)
-    drawn = meta.draw(batch, history, MetaRecipe(), seed=0)
+    drawn = draw(batch, history, MetaRecipe(), seed=0)
     assert list(drawn)[:3] == [(A, "go"), (A, "python"), (B, "python")]
     assert list(drawn)[3:] == [("file:///code/c", "python")]
     for (workspace, language), episodes in drawn.items():
@@ -167,16 +173,16 @@ def test_tasks_never_mix_workspaces_or_languages(encoding) -> None:
 def test_a_few_earlier_episodes_come_along_and_none_that_is_later(encoding) -> None:
     batch = told(encoding, A, PLUS, 4, start=100)
     history = told(encoding, A, PLUS, 30) + batch + told(encoding, A, PLUS, 4, start=300)
-    drawn = meta.draw(batch, history, MetaRecipe(remembered=5), seed=0)
+    drawn = draw(batch, history, MetaRecipe(remembered=5), seed=0)
     times = [e.time for e in drawn[A, "python"]]
     assert times == [55.0, 56.0, 57.0, 58.0, 59.0, *(100.0 + n for n in range(8))]
-    assert list(meta.draw(batch, history, MetaRecipe(outer=Outer.OFF), 0).values()) == [batch]
+    assert list(draw(batch, history, MetaRecipe(outer=Outer.OFF), 0).values()) == [batch]
 
 
 def test_no_more_strangers_are_drawn_than_allowed_and_always_the_same(encoding) -> None:
     batch = told(encoding, A, PLUS, 2, start=100)
     history = [e for name in "bcdefg" for e in told(encoding, f"file:///{name}", PLUS, 2)]
-    drawn = [list(meta.draw(batch, history, MetaRecipe(others=2), seed)) for seed in (1, 1, 2)]
+    drawn = [list(draw(batch, history, MetaRecipe(others=2), seed)) for seed in (1, 1, 2)]
     assert drawn[0] == drawn[1] != drawn[2]
     assert all(len(keys) == 3 for keys in drawn)
 
@@ -329,6 +335,26 @@ def test_what_is_drawn_from_memory_is_owned_up_to(tiny_model, registry, encoding
     own = registry.show(report.workspaces[0].adapter_id).completion_ids
     assert not any(each.startswith("b") for each in own)
     assert set(report.results) == {episode.completion_id for episode in batch}
+
+
+def test_what_is_drawn_from_memory_is_appraised_with_the_batch(
+    tiny_model, registry, encoding
+) -> None:
+    """One reading of all that earned anything: 16 of the batch, 6 of before."""
+    read: list[int] = []
+
+    class Counting(Appraiser):
+        def appraise(self, samples, token=None):
+            read.append(len(samples))
+            return super().appraise(samples, token)
+
+    files = ModelFiles(tiny_model, "tiny", fim.FALCON, SHA)
+    updater = Updater(
+        registry, files, threads=1, keep=9, recipe=STEPS, appraiser=Counting(), replays=0
+    )
+    history = told(encoding, B, PLUS, 6)
+    updater.run(told(encoding, A, PLUS, 20, start=100), lambda _: None, TOKEN, history)
+    assert read == [22]
 
 
 def test_same_episodes_and_seed_give_the_same_bytes_on_both_levels(

@@ -17,7 +17,8 @@ from falcon_lsp.learning.dataset import Encoding, encode_text
 from falcon_lsp.learning.policy_model import LoraShape, PolicyModel, collate
 from falcon_lsp.learning.regression import regression_set
 from falcon_lsp.learning.trainer import Recipe
-from falcon_lsp.learning.update import Updater, UpdateReport
+from falcon_lsp.learning.update import Updater
+from falcon_lsp.learning.update_report import UpdateReport
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.model import fim
 from falcon_lsp.model.adapters import BASE, AdapterRegistry

@@ -12,7 +12,8 @@ import torch
 from episodes_factory import episode
 from falcon_lsp.core.cancellation import CancellationToken, Cancelled
 from falcon_lsp.core.types import Outcome
-from falcon_lsp.learning import trainer
+from falcon_lsp.learning import samples, trainer
+from falcon_lsp.learning.crew import ALONE
 from falcon_lsp.learning.dataset import Encoding, Reason, TrainingExample, build_example
 from falcon_lsp.learning.journal import Journal
 from falcon_lsp.learning.losses import Objective
@@ -198,19 +199,38 @@ def test_a_preferred_text_gains_on_the_other_one(tiny_model, encoding) -> None:
     assert done.steps[-1].loss < done.steps[0].loss
 
 
+def test_liked_texts_gain_and_declined_ones_lose_each_by_itself(tiny_model, encoding) -> None:
+    """KTO: no text has one beside it; how much texts gain anyway is 0 at the start, then not."""
+    model, (liked, declined, *_) = policy(tiny_model), examples(encoding)
+    alone = [
+        replace(one, completion_id=f"cmp-{at}", liked=one is liked)
+        for at, one in enumerate([liked, declined] * 4)
+    ]
+    before = logprob(model, liked), logprob(model, declined)
+    done = run(model, alone, replace(RECIPE, objective=Objective.KTO))
+    assert logprob(model, liked) > before[0]
+    assert logprob(model, declined) < before[1]
+    assert done.steps[0].loss == pytest.approx(0.5, abs=1e-4)
+    assert done.steps[-1].loss < done.steps[0].loss
+    units = samples.in_units([text for one in alone for text in samples.texts_of(one)])
+    recipe, token = replace(RECIPE, objective=Objective.KTO), CancellationToken()
+    reference = trainer._reference(model, units[::2], recipe, token, ALONE)
+    assert float(reference) > 0.0
+    assert float(trainer._reference(model, units[:1], recipe, token, ALONE)) == 0.0
+
+
 def test_passes_stay_within_rows_and_positions(encoding, monkeypatch) -> None:
-    samples = [trainer._Sample(e, torch.zeros(1), torch.zeros(1)) for e in examples(encoding)]
-    units = [[sample] for sample in samples]
-    length = len(samples[0].example.sequence)
-    assert [len(part) for part in trainer._passes(units, 3)] == [3, 3, 2]
-    monkeypatch.setattr(trainer, "ROW_POSITIONS", 2 * length + 1)
-    assert {len(part) for part in trainer._passes(units, 8)} <= {1, 2}
-    monkeypatch.setattr(trainer, "ROW_POSITIONS", 10 * length)
-    answer = max(len(sample.example.sequence.answer) for sample in samples)
-    monkeypatch.setattr(trainer, "ANSWER_POSITIONS", 2 * answer)
-    assert max(len(part) for part in trainer._passes(units, 8)) == 2
-    monkeypatch.setattr(trainer, "ROW_POSITIONS", 1)
-    assert [len(part) for part in trainer._passes(units, 8)] == [1] * 8
+    units = [[samples.Sample(e, torch.zeros(1), torch.zeros(1))] for e in examples(encoding)]
+    length = len(units[0][0].example.sequence)
+    assert [len(part) for part in samples.passes(units, 3)] == [3, 3, 2]
+    monkeypatch.setattr(samples, "ROW_POSITIONS", 2 * length + 1)
+    assert {len(part) for part in samples.passes(units, 8)} <= {1, 2}
+    monkeypatch.setattr(samples, "ROW_POSITIONS", 10 * length)
+    answer = max(len(sample.example.sequence.answer) for (sample,) in units)
+    monkeypatch.setattr(samples, "ANSWER_POSITIONS", 2 * answer)
+    assert max(len(part) for part in samples.passes(units, 8)) == 2
+    monkeypatch.setattr(samples, "ROW_POSITIONS", 1)
+    assert [len(part) for part in samples.passes(units, 8)] == [1] * 8
 
 
 class Killed(Exception):

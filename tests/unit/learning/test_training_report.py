@@ -20,7 +20,7 @@ from falcon_lsp.learning.forgetting import trainer_lock
 from falcon_lsp.learning.gate import Verdict
 from falcon_lsp.learning.report import TrainingError, TrainingReport, train_from_logs
 from falcon_lsp.learning.report_files import report_folder, write_report
-from falcon_lsp.learning.update import UpdateReport
+from falcon_lsp.learning.update_report import UpdateReport
 from falcon_lsp.learning.walk import StepStats
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import AdapterRegistry

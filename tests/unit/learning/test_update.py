@@ -19,7 +19,8 @@ from falcon_lsp.learning.dataset import Encoding
 from falcon_lsp.learning.losses import Objective
 from falcon_lsp.learning.rewards import Appraiser, Quality
 from falcon_lsp.learning.trainer import Recipe
-from falcon_lsp.learning.update import Updater, UpdateReport
+from falcon_lsp.learning.update import Updater
+from falcon_lsp.learning.update_report import UpdateReport
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.model import fim
 from falcon_lsp.model.adapters import BASE, GLOBAL, PROMOTED, SET_ASIDE, AdapterRegistry
@@ -212,7 +213,7 @@ def test_the_base_is_never_trained(tiny_model) -> None:
     assert trained == {name for name, _ in model.named_parameters}
 
 
-@pytest.mark.parametrize("objective", [Objective.SUPERVISED, Objective.PREFERENCE])
+@pytest.mark.parametrize("objective", [Objective.SUPERVISED, Objective.PREFERENCE, Objective.KTO])
 def test_the_recipe_says_what_is_learned_from(tiny_model, registry, encoding, objective) -> None:
     """Copied suggestions, declined and replaced: nothing was sampled, and still they teach."""
     files = ModelFiles(tiny_model, "tiny", fim.FALCON, SHA)

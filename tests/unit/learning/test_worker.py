@@ -21,7 +21,7 @@ from falcon_lsp.learning import worker
 from falcon_lsp.learning.forgetting import trainer_lock
 from falcon_lsp.learning.journal import NO_JOURNAL, Journal
 from falcon_lsp.learning.pace import SliceOver
-from falcon_lsp.learning.update import UpdateReport
+from falcon_lsp.learning.update_report import UpdateReport
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.memory.ledger import MAX_TRIES, Ledger
 from falcon_lsp.model.adapters import AdapterRegistry

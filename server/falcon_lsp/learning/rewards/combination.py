@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 PASSED: Final = 1.0
 """What passing all tests is worth."""
@@ -106,6 +106,21 @@ class Reward:
     def silent(self) -> bool:
         """Whether nothing at all follows from it."""
         return self.total == 0.0 and not self.error_lines
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain JSON; numbers are as they were."""
+        return {
+            "total": self.total,
+            "terms": dict(self.terms),
+            "error_lines": sorted(self.error_lines),
+            "withheld": self.withheld,
+        }
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> Reward:
+        """Return the reward that `as_json` has written down."""
+        lines = frozenset(said["error_lines"])
+        return cls(said["total"], said["terms"], lines, said["withheld"])
 
 
 def combine(evidence: Evidence) -> Reward:
