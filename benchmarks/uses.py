@@ -23,7 +23,7 @@ from evaluation import commits
 from evaluation.hands import Steady, Stop, stops
 from evaluation.intervals import Ratio, difference
 from evaluation.results import machine
-from falcon_lsp.completion.prompter import RECALL_CHARACTERS
+from falcon_lsp.completion.prompter import RECALL_CHARACTERS, RECENT_EDITS
 from falcon_lsp.completion.service import CompletionService
 from falcon_lsp.config import CompletionOptions, Config, ContextOptions
 from falcon_lsp.core.cancellation import CancellationToken
@@ -88,7 +88,7 @@ class Uses(ShortTermMemory):
 
     def recent_edits(self, workspace: str, limit: int) -> tuple[Edit, ...]:
         """Return the latest edits; a few are asked for by the prompt, all by what is repeated."""
-        used = self._variant.again if limit > OPEN_FILES else self._variant.prompt
+        used = self._variant.again if limit > RECENT_EDITS else self._variant.prompt
         return super().recent_edits(workspace, limit) if used else ()
 
 
