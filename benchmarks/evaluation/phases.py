@@ -9,6 +9,7 @@ folder; a run that was killed goes on there.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from falcon_lsp.core.paths import Store, atomic_write
+from falcon_lsp.learning import standing
 from falcon_lsp.learning.verdicts import VerdictLog
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import BASE, GLOBAL, AdapterRegistry, scope_of
@@ -38,6 +40,9 @@ NOT_REMEMBERED = frozenset({"adapters", "locks", "reports", "servers"})
 """Parts of a store that are no memory; all others are what learning at once goes by."""
 KEPT_VERSIONS = 100
 """None is pruned, so that every version can be looked at."""
+
+LOOK_SECONDS = 5.0
+"""How often the trainer is asked how it stands."""
 
 Say = Callable[[str, float], None]
 """Hears what goes on, and which share of the phase is done."""
@@ -102,9 +107,8 @@ def train(trial: Trial, say: Say) -> dict[str, Any]:
     """Have the trainer learn from the practice's ledger; return what came of it, in numbers."""
     file = trial.folder / "training.json"
     if not file.exists():
-        say("learning", 0.0)
         begun = time.monotonic()
-        told = _run_trainer(trial)
+        told = _run_trainer(trial, say)
         found = {"seconds": round(time.monotonic() - begun), "skipped": told["skipped"]}
         atomic_write(file, json.dumps(found | learned(trial)).encode())
     said: dict[str, Any] = json.loads(file.read_text("utf-8"))
@@ -175,18 +179,35 @@ def _replayed(
         return state
 
 
-def _run_trainer(trial: Trial) -> dict[str, Any]:
-    """Run ``falcon-lsp --train-from-logs`` on the practice's store; what it says ends ours."""
+def _run_trainer(trial: Trial, say: Say) -> dict[str, Any]:
+    """Run ``falcon-lsp --train-from-logs`` on the practice's store; return what it reports.
+
+    It ends with us, and goes on where it was.
+    """
     ours = (f"learning.threads={os.cpu_count() or 1}", f"learning.keepAdapters={KEPT_VERSIONS}")
     command = [sys.executable, "-P", "-m", "falcon_lsp", "--train-from-logs", "--json"]
     command += ["--data-dir", str(trial.store.data), "--cache-dir", str(trial.cache)]
     for setting in (*ours, *trial.settings):
         command += ["--set", setting]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
-    if done.returncode:
+    waiting = _pending(trial)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as trainer:
+        try:
+            said = ""
+            while not said and trainer.returncode is None:
+                say(standing.read(trial.store), 1 - _pending(trial) / max(1, waiting))
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    said = trainer.communicate(timeout=LOOK_SECONDS)[0]
+        finally:
+            trainer.kill()
+    if trainer.returncode:
         raise SystemExit("training failed; the same command goes on from here")
-    told: dict[str, Any] = json.loads(done.stdout)
+    told: dict[str, Any] = json.loads(said)
     return told
+
+
+def _pending(trial: Trial) -> int:
+    with closing(Ledger(trial.store.ledger)) as ledger:
+        return ledger.pending()
 
 
 def _steps(minutes: float) -> int:

@@ -6,8 +6,9 @@ import argparse
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -82,18 +83,18 @@ def quiet(_phase: str) -> phases.Say:
     return lambda _message, _share: None
 
 
-def stopped(phase: str) -> phases.Say:
-    """Interrupt the examination in its first commit."""
+def interrupting(chosen: str) -> Callable[[str], phases.Say]:
+    """Interrupt a phase: the trainer as it starts, the examination in its first commit."""
 
-    def say(message: str, _share: float) -> None:
-        if phase == "examination" and message.endswith("lines typed"):
+    def say(phase: str, message: str, share: float) -> None:
+        if phase == chosen and share < 1 and not message.startswith("loading"):
             raise KeyboardInterrupt
 
-    return say
+    return lambda phase: partial(say, phase)
 
 
 def test_the_four_arms_begin_with_what_was_learned_before_and_nothing_later(trial, tmp_path):
-    """Practice, training with a verdict, an examination that is interrupted and goes on."""
+    """Training with a verdict and the examination are interrupted, and go on."""
     practice = phases.practise(trial, quiet("practice"))
     end = practice.begun  # commits are counted from 1, steps from 0
     assert 0 < end < COMMITS
@@ -101,8 +102,10 @@ def test_the_four_arms_begin_with_what_was_learned_before_and_nothing_later(tria
     told = recorded(trial.store.data)
     assert birds(told) == set(range(2, end + 1))
 
-    with pytest.raises(KeyboardInterrupt):
-        phases.tried(trial, stopped)
+    for phase in ("training", "examination"):
+        assert not (trial.folder / "training.json").exists()
+        with pytest.raises(KeyboardInterrupt):
+            phases.tried(trial, interrupting(phase))
     assert recorded(trial.store.data) == told  # the trainer saw this; nothing came afterwards
     judged = (trial.folder / "training.json").read_bytes()
     found = phases.tried(trial, quiet)

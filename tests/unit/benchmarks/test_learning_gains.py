@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -37,6 +38,31 @@ def run(project: str, seed: int, kept: dict[str, int], commits: int = 8) -> dict
 
 
 KEPT = {"frozen": 100, "instant": 110, "slow": 130, "both": 150}
+
+
+def test_a_finished_trial_is_written_and_not_tried_again(tmp_path, monkeypatch):
+    tried = []
+
+    def replay(_arguments: Any, project: Any, seed: int) -> tuple[Path, dict[str, Any]]:
+        tried.append((project.name, seed))
+        if len(tried) == 2:
+            raise KeyboardInterrupt
+        folder = tmp_path / f"{project.name}-{seed}"
+        folder.mkdir()
+        return folder, run(project.repository, seed, KEPT)
+
+    monkeypatch.setattr(learning, "replay", replay)
+    out = tmp_path / "out.json"
+    command = ["learning", "--projects", "click", "httpx", "--seeds", "1", "2", "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", command)
+    with pytest.raises(KeyboardInterrupt):
+        learning.main()
+    assert len(json.loads(out.read_text())["runs"]) == 1
+    learning.main()
+    assert tried == [("click", 1), ("httpx", 1), ("httpx", 1), ("click", 2), ("httpx", 2)]
+    body = json.loads(out.read_text())
+    assert set(body["together"]["by_seed"]) == {"1", "2"}
+    assert not [each for each in tmp_path.iterdir() if each.is_dir()]
 
 
 @pytest.mark.parametrize("steps", [2, 5, 100, 1000, 20_000])
