@@ -83,7 +83,7 @@ bench-instant: model ## replay unseen projects: what does learning at once gain?
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
 	$(BIN)/python benchmarks/instant.py --out build/instant.json
 
-bench-learning: model ## practise, train, be examined on unseen projects, into build/ (a night; goes on)
+bench-learning: model ## practise, train, be examined on unseen projects, into build/ (6 to 8 hours)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
 	$(BIN)/python benchmarks/learning.py --out build/learning.json --plot build/learning.svg
 
