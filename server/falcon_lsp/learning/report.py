@@ -180,6 +180,8 @@ def _message(event: dict[str, Any]) -> str:
     what = event["event"]
     if what == "phase":
         return f"{event['phase']} …"
+    if what == "round":
+        return f"round {event['round']}: {event['answers']} fresh answers"
     if what == "step":
         return f"step {event['step'] + 1}: loss {event['loss']:.3f}, KL {event['kl']:.4f}"
     return str(what).replace("_", " ")

@@ -255,6 +255,7 @@ def _arguments(store: Store, config: Config) -> list[str]:
         "learning.threads": config.learning.threads,
         "learning.leastBattery": config.learning.least_battery,
         "learning.mostBusy": config.learning.most_busy,
+        "learning.objective": config.learning.objective,
         "learning.keepAdapters": config.learning.keep_adapters,
         "judgeServer": config.judge_server,
         "judgeModel": config.judge_model,

@@ -2,37 +2,50 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from math import isfinite
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from episodes_factory import episode, events_of
-from falcon_lsp.config import Config, from_client_options
+from falcon_lsp.config import from_client_options
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Outcome
+from falcon_lsp.learning import practice
 from falcon_lsp.learning.crew import ALONE, Crew, join
-from falcon_lsp.learning.report import TrainingReport, train_from_logs
+from falcon_lsp.learning.report import train_from_logs
+from falcon_lsp.learning.rollouts import Asked, Sampler
+from falcon_lsp.learning.update_report import UpdateReport
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import AdapterRegistry
 from stub_judge import Stub, says
 
-HELP = (
-    "import sys; from pathlib import Path; from falcon_lsp.core.paths import Store;"
-    "from falcon_lsp.config import from_client_options;"
-    "from falcon_lsp.learning.report import train_from_logs;"
-    "config, _ = from_client_options({'model': sys.argv[3], 'judgeServer': sys.argv[4],"
-    " 'learning': {'batchEpisodes': 16}});"
-    "store = Store(Path(sys.argv[1]), Path(sys.argv[2]));"
-    "assert train_from_logs(store, config, None, print) is None"
-)
+HELP = """
+import json, sys
+from pathlib import Path
+from falcon_lsp.config import from_client_options
+from falcon_lsp.core.paths import Store
+from falcon_lsp.learning.report import train_from_logs
+from falcon_lsp.learning.rollouts import Sampler
+
+asked, sample = [], Sampler.sample
+Sampler.sample = lambda self, places, *rest: (asked.extend(places), sample(self, places, *rest))[1]
+config, _ = from_client_options(json.loads(sys.argv[3]))
+store = Store(Path(sys.argv[1]), Path(sys.argv[2]))
+assert train_from_logs(store, config, None, print) is None
+print(len(asked))
+"""
+"""The second process; says in how many places it has asked for fresh answers."""
 
 
 def fill(store: Store, encoding, model_id: str) -> None:
@@ -50,17 +63,43 @@ def fill(store: Store, encoding, model_id: str) -> None:
             ledger.append(events_of(told))
 
 
-def settings(model: Path, judge: str) -> Config:
-    config, problems = from_client_options(
-        {"model": str(model), "judgeServer": judge, "learning": {"batchEpisodes": 16}}
-    )
+def settings(model: Path, judge: str = "", **learning: str) -> dict[str, Any]:
+    chosen = {"batchEpisodes": 16} | learning
+    return {"model": str(model), "judgeServer": judge, "learning": chosen}
+
+
+def train(store: Store, raw: dict[str, Any]) -> UpdateReport:
+    config, problems = from_client_options(raw)
     assert problems == []
-    return config
-
-
-def weights(store: Store, report: TrainingReport | None) -> dict[str, torch.Tensor]:
+    report = train_from_logs(store, config, None, lambda *_: None)
     assert report is not None
     (update,) = report.updates
+    return update
+
+
+def train_together(
+    store: Store, raw: dict[str, Any], other_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[UpdateReport, str]:
+    """Lead while another process helps; returns what it printed, too."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    given = (str(store.data), str(other_cache), json.dumps(raw))
+    with subprocess.Popen(
+        [sys.executable, "-c", HELP, *given],
+        env=os.environ | world | {"RANK": "1"},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        for name, value in {**world, "RANK": "0"}.items():
+            monkeypatch.setenv(name, value)
+        found = train(store, raw)
+        said, _ = other.communicate(timeout=60)
+        assert other.returncode == 0
+    return found, said
+
+
+def weights(store: Store, update: UpdateReport) -> dict[str, torch.Tensor]:
     folder = AdapterRegistry(store.adapters).folder / update.adapter_id
     return load_file(folder / "adapter_model.safetensors")
 
@@ -77,37 +116,50 @@ def test_two_processes_arrive_where_one_does(
     tiny_model, encoding, tmp_path, monkeypatch, judge
 ) -> None:
     """The second has a cache of its own, so that it would have to ask the judge again."""
-    config, silent = settings(tiny_model, judge.url), lambda *_: None
+    raw = settings(tiny_model, judge.url)
     alone = Store(tmp_path / "one" / "data", tmp_path / "one" / "cache")
     both = Store(tmp_path / "two" / "data", tmp_path / "two" / "cache")
     for store in (alone, both):
         fill(store, encoding, tiny_model.name)
-    expected = train_from_logs(alone, config, None, silent)
+    expected = train(alone, raw)
     assert len(judge.asked) == 1  # what was accepted is the same text in the same place each time
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    world = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    folders = (str(both.data), str(tmp_path / "other"), str(tiny_model), judge.url)
-    with subprocess.Popen(
-        [sys.executable, "-c", HELP, *folders], env=os.environ | world | {"RANK": "1"}
-    ) as other:
-        for name, value in {**world, "RANK": "0"}.items():
-            monkeypatch.setenv(name, value)
-        found = train_from_logs(both, config, None, silent)
-        assert other.wait(60) == 0
+    found, _ = train_together(both, raw, tmp_path / "other", monkeypatch)
     assert len(judge.asked) == 2
     one, two = weights(alone, expected), weights(both, found)
     assert one.keys() == two.keys()
     for name, tensor in one.items():
         assert torch.allclose(two[name], tensor, atol=2e-3), name
-    assert found is not None
-    assert expected is not None
-    for left, right in zip(found.updates[0].steps, expected.updates[0].steps, strict=True):
+    for left, right in zip(found.steps, expected.steps, strict=True):
         assert left.loss == pytest.approx(right.loss, abs=2e-3)
         assert left.tokens == right.tokens
-    assert found.updates[0].terms == expected.updates[0].terms
-    assert "instruction" in found.updates[0].terms
+    assert found.terms == expected.terms
+    assert "instruction" in found.terms
     assert len(AdapterRegistry(both.adapters).list()) == len(AdapterRegistry(alone.adapters).list())
+
+
+@pytest.mark.slow
+def test_on_policy_two_processes_share_the_asking_and_take_the_same_steps(
+    tiny_model, encoding, tmp_path, monkeypatch
+) -> None:
+    """Only the leader judges: here it finds every group worth learning from, the other none."""
+    store = Store(tmp_path / "data", tmp_path / "cache")
+    fill(store, encoding, tiny_model.name)
+    asked: list[Asked] = []
+    sample = Sampler.sample
+
+    def noting(self: Sampler, places: Sequence[Asked], *rest: Any) -> Any:
+        asked.extend(places)
+        return sample(self, places, *rest)
+
+    monkeypatch.setattr(Sampler, "sample", noting)
+    monkeypatch.setattr(practice, "teaches", lambda *_: True)
+    raw = settings(tiny_model, objective="on-policy")
+    found, said = train_together(store, raw, tmp_path / "other", monkeypatch)
+    assert found.steps
+    assert all(isfinite(step.loss) and step.tokens > 0 for step in found.steps)
+    assert found.used > 0
+    assert len(AdapterRegistry(store.adapters).list()) >= 1
+    assert 0 <= len(asked) - int(said) <= len(found.steps) + 1  # an odd one is the leader's
 
 
 def test_alone_nothing_is_shared(monkeypatch) -> None:

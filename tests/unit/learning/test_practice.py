@@ -22,6 +22,7 @@ from falcon_lsp.learning.drills import Drill, passed, score_answers
 from falcon_lsp.learning.journal import Journal
 from falcon_lsp.learning.losses import Objective
 from falcon_lsp.learning.material import build_lessons
+from falcon_lsp.learning.pace import Limits, PacedToken, SliceOver
 from falcon_lsp.learning.policy_model import LoraShape, PolicyModel
 from falcon_lsp.learning.practice import Practice
 from falcon_lsp.learning.rewards import Appraiser, TestOutcome, Verdict
@@ -271,6 +272,48 @@ def test_a_run_that_gave_way_between_two_tokens_ends_in_the_same_bytes(
     with pytest.raises(Cancelled):
         practise(policy(tiny_model), encoding, journal=journal, token=Impatient(checks))
     assert practise(model, encoding, journal=journal) == done
+    assert same(model, whole)
+
+
+class Spent:
+    """A machine on which every slice is over as soon as anything is finished in it."""
+
+    def battery(self) -> float | None:
+        return None
+
+    def busy(self) -> float:
+        return 0.0
+
+    def worked(self) -> float:
+        return 1.0
+
+    def wait(self, seconds: float, cancelled: object) -> None:
+        raise AssertionError("nothing is to be waited for")
+
+
+def test_a_slice_may_end_after_each_round_and_each_step(tiny_model, encoding, tmp_path) -> None:
+    heard: list[dict[str, Any]] = []
+    whole, journal = policy(tiny_model), Journal(tmp_path, "base")
+    done = practise(whole, encoding, heard.append)
+    slices: list[int] = []
+    while True:
+        token = PacedToken(Limits(slice_seconds=0.5), lambda _: None, Spent())
+        finished: list[object] = []
+
+        def note(event: object, token: PacedToken = token, into: list = finished) -> None:
+            into.append(event)
+            token.advanced()
+
+        model = policy(tiny_model)
+        try:
+            last = practise(model, encoding, note, journal, token)
+        except SliceOver:
+            slices.append(len(finished))
+            continue
+        break
+    assert set(slices) == {1}
+    assert len(slices) + len(finished) == len(heard)
+    assert last == done
     assert same(model, whole)
 
 

@@ -97,7 +97,8 @@ def test_closing_ends_the_wait_for_quiet(bench) -> None:
 
 
 def test_the_worker_gets_the_folders_and_the_settings(bench, tmp_path) -> None:
-    one = bench("say(event='arguments', given=sys.argv[1:])", threads=3, leastBattery=40)
+    wanted = {"threads": 3, "leastBattery": 40, "objective": "on-policy"}
+    one = bench("say(event='arguments', given=sys.argv[1:])", **wanted)
     one.supervisor.request("test")
     given = one.next()["given"]
     assert given[:4] == [
@@ -107,6 +108,7 @@ def test_the_worker_gets_the_folders_and_the_settings(bench, tmp_path) -> None:
     assert problems == []
     assert (config.learning.batch_episodes, config.learning.threads) == (4, 3)
     assert config.learning.least_battery == 40
+    assert config.learning.objective == "on-policy"
     assert "--supervised" in given
 
 

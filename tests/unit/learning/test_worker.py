@@ -20,7 +20,7 @@ from falcon_lsp.core.paths import Store, locked
 from falcon_lsp.learning import worker
 from falcon_lsp.learning.forgetting import trainer_lock
 from falcon_lsp.learning.journal import NO_JOURNAL, Journal
-from falcon_lsp.learning.pace import SliceOver
+from falcon_lsp.learning.pace import Limits, PacedToken, SliceOver
 from falcon_lsp.learning.update_report import UpdateReport
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.memory.ledger import MAX_TRIES, Ledger
@@ -244,6 +244,23 @@ def test_what_was_forgotten_meanwhile_begins_the_update_anew(ledger, tmp_path) -
     work(ledger, updater, least=1, most=12, journal=journal)
     assert "cmp-03" not in updater.batches[0]
     assert page.read() is None
+
+
+@pytest.mark.parametrize("event", ["round", "step"])
+def test_a_slice_may_end_behind_whatever_is_in_the_journal(ledger, event) -> None:
+    class Working:
+        def run(self, _episodes: Any, emit: Any, token: Any, _history: Any) -> UpdateReport:
+            token.check()
+            emit({"event": "phase", "phase": "training"})
+            token.check()
+            emit({"event": event})
+            token.check()
+            raise AssertionError("the slice is over")
+
+    token = PacedToken(Limits(slice_seconds=0.0), lambda _: None)
+    with pytest.raises(SliceOver):
+        list(worker.work(ledger, Working(), 8, 8, lambda _: None, token))
+    assert ledger.pending() == 20
 
 
 def test_the_end_of_a_slice_is_told_and_puts_the_batch_back(store, ledger, monkeypatch) -> None:
