@@ -24,13 +24,15 @@ from falcon_lsp.memory.redact import redact_between
 
 LEAST_EVIDENCE: Final = 12
 """Characters around and typed that must agree where nothing was taken away."""
+LEAST_SEEN: Final = 2
+"""Of these, characters that are not blank: indentation alone is alike everywhere."""
 MOST_TEXTS: Final = 64
 """Texts of which the likeliest is looked for; what is older than so many others hardly ever is."""
 LEAST_PART: Final = 3
 """Characters of an earlier edit's removed text, from which on it is looked for in a longer one."""
 
 NAMES: Final = (
-    "one", "same", "part", "left", "right", "typed", "removed", "age", "length", "lines",
+    "one", "same", "part", "left", "right", "typed", "removed", "beyond", "age", "length", "lines",
     "inserted left", "inserted right", "inserted typed",
 )  # fmt: skip
 """One name per number of `Sighting.numbers`, in order; lengths are logarithms."""
@@ -107,7 +109,7 @@ def sightings(edits: Iterable[Edit], moment: Moment) -> Iterator[Sighting]:
         found = _follow(edit, moment)
         if found is None:
             continue
-        kind, evidence, written = found
+        kind, written = found
         if not (written.startswith(begun) and written.endswith(rest)):
             continue
         text = written[len(begun) : len(written) - len(rest)]
@@ -115,11 +117,11 @@ def sightings(edits: Iterable[Edit], moment: Moment) -> Iterator[Sighting]:
             continue
         left = common_length(edit.left[::-1], before)
         right = common_length(edit.right, moment.right)
-        if kind == "inserted" and left + right + len(begun) < LEAST_EVIDENCE:
+        if kind == "inserted" and not _is_evidence(moment, left, right):
             continue
         known.add(text)
-        numbers = _numbers(kind, left, right, len(begun), evidence, age, text)
-        yield Sighting(text, numbers, edit)
+        taken = (len(edit.removed), len(moment.removed) - len(edit.removed))
+        yield Sighting(text, _numbers(kind, (left, right, len(begun)), taken, age, text), edit)
         if len(known) == MOST_TEXTS:
             return
 
@@ -141,7 +143,7 @@ def _is_secret(edit: Edit) -> bool:
     return redact_between(edit.left, edit.added, edit.right) != edit.added
 
 
-def _follow(edit: Edit, moment: Moment) -> tuple[str, int, str] | None:
+def _follow(edit: Edit, moment: Moment) -> tuple[str, str] | None:
     """Return how an edit is made again: the kind, what was taken away alike, all that is written.
 
     The same was taken away (``same``), or more than it (``part``: what stood around it stays), or
@@ -149,11 +151,11 @@ def _follow(edit: Edit, moment: Moment) -> tuple[str, int, str] | None:
     """
     if edit.removed == moment.removed:
         kind = "same" if edit.removed.strip() else "inserted"
-        return kind, len(edit.removed), edit.added
+        return kind, edit.added
     if len(edit.removed.strip()) < LEAST_PART or edit.removed not in moment.removed:
         return None
     written = edit.added.join(_around(edit.removed, moment.removed))
-    return ("part", len(edit.removed), written) if written != moment.removed else None
+    return ("part", written) if written != moment.removed else None
 
 
 @functools.lru_cache(maxsize=64)
@@ -164,16 +166,26 @@ def _around(part: str, text: str) -> tuple[str, ...]:
     return tuple(re.split(begins + re.escape(part) + ends, text))
 
 
+def _is_evidence(moment: Moment, left: int, right: int) -> bool:
+    """Whether so many characters that agree around the moment say that it is the same."""
+    alike = moment.left[len(moment.left) - left :] + moment.typed + moment.right[:right]
+    return len(alike) >= LEAST_EVIDENCE and len("".join(alike.split())) >= LEAST_SEEN
+
+
 def _numbers(
-    kind: str, left: int, right: int, typed: int, removed: int, age: int, text: str
+    kind: str, alike: tuple[int, int, int], taken: tuple[int, int], age: int, text: str
 ) -> tuple[float, ...]:
-    """Return the numbers of `NAMES`."""
+    """Return the numbers of `NAMES`.
+
+    ``alike`` counts characters on the left, on the right and typed; ``taken`` those that went in
+    both edits, and beyond them now.
+    """
     inserted = float(kind == "inserted")
-    around = (math.log1p(left), math.log1p(right), math.log1p(typed))
+    around = tuple(map(math.log1p, alike))
     return (
         1.0, float(kind == "same"), float(kind == "part"),
-        *around, math.log1p(removed), math.log1p(age), math.log1p(len(text)), float("\n" in text),
-        *(inserted * each for each in around),
+        *around, *map(math.log1p, taken), math.log1p(age), math.log1p(len(text)),
+        float("\n" in text), *(inserted * each for each in around),
     )  # fmt: skip
 
 

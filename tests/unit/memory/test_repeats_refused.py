@@ -76,3 +76,13 @@ def test_of_many_texts_the_latest_are_looked_at() -> None:
     made = Moment("old", "", "", "value = ", "")
     found = [each.text for each in sightings(edits, made)]
     assert found == [f"new{number}" for number in reversed(range(200 - MOST_TEXTS, 200))]
+
+
+def test_indentation_alone_is_no_evidence() -> None:
+    edits = Edits(5)
+    deep = "class A:\n    def f(self):\n        with self.lock:\n            "
+    change(edits, "a.py", f"{deep}\n", TextEdit(len(deep), len(deep), "self.count += 1"), 0.0)
+    other = "def g():\n    if a:\n        if b:\n            "
+    assert repeat(edits, "b.py", f"{other}\n", len(other)) is None
+    same = f"{other[:-13]} self.lock:\n            "
+    assert repeat(edits, "b.py", f"{same}\n", len(same)) is not None
