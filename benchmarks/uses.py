@@ -76,7 +76,6 @@ class Answered:
     exact: float
     wanted: float
     kept: float
-    milliseconds: float
 
 
 class Uses(ShortTermMemory):
@@ -146,16 +145,14 @@ class Typist:
         )
         token = CancellationToken()
         token.deadline = time.monotonic() + 60.0
-        begun = time.perf_counter()
         suggestions = self._service.answer(request, token).suggestions
-        took = (time.perf_counter() - begun) * 1000
         text = suggestions[0].text if suggestions else ""
         taken = decide(text, truth, Steady()).taken if text else 0
         right = common_length(text[:taken], truth)
         self._learn(request, truth)
         return Answered(
             commit, float(bool(text) and is_exact(text, truth)), float(taken > 0),
-            float(kept_characters(truth[:right])), took,
+            float(kept_characters(truth[:right])),
         )  # fmt: skip
 
     def _learn(self, request: CompletionRequest, truth: str) -> None:
@@ -232,8 +229,6 @@ def figures(found: dict[str, list[Answered]], name: str) -> dict[str, Any]:
             "mean": round(rows[name].value, 4), "gain": round(gained, 4),
             "low": round(low, 4), "high": round(high, 4),
         }  # fmt: skip
-    waits = sorted(each.milliseconds for each in found[name])
-    body["p50_ms"] = round(waits[len(waits) // 2], 1)
     return body
 
 
