@@ -1,8 +1,9 @@
 """The real worker in a process of its own that dies, by SIGKILL, at a chosen call.
 
 Only what makes it slow is replaced: one optimiser step or two, four regression holes, and a gate
-that measures as always but promotes, since random weights have nothing to be better at. Nothing is
-drawn from earlier updates, so that whatever is learned a second time stands out.
+that measures as always but promotes, since random weights have nothing to be better at; for the
+same reason every group of fresh answers teaches. Nothing is drawn from earlier updates, so that
+whatever is learned a second time stands out.
 """
 
 from __future__ import annotations
@@ -18,7 +19,16 @@ from typing import Any
 from falcon_lsp.config import from_client_options
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.paths import Store
-from falcon_lsp.learning import losses, policy_model, publishing, tasks, trainer, update, worker
+from falcon_lsp.learning import (
+    losses,
+    policy_model,
+    practice,
+    publishing,
+    tasks,
+    trainer,
+    update,
+    worker,
+)
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import AdapterRegistry
 
@@ -38,7 +48,14 @@ POINTS: dict[str, tuple[Any, str]] = {
 """Where it can die: before or after the first call of each."""
 
 
-def run(data: str, cache: str, model: str, point: str = "", when: str = "") -> None:
+def run(
+    data: str,
+    cache: str,
+    model: str,
+    point: str = "",
+    when: str = "",
+    objective: str = "policy",
+) -> None:
     """Work through the queue; with a ``point`` die ``before`` or ``after`` its first call."""
     holes = publishing.regression_set()[:4]
     judge = publishing.judge
@@ -46,11 +63,13 @@ def run(data: str, cache: str, model: str, point: str = "", when: str = "") -> N
     publishing.judge = lambda *given: replace(judge(*given), promoted=True, reasons=())
     worker.Recipe = partial(trainer.Recipe, epochs=1, minibatch=4)
     update.MetaRecipe = partial(tasks.MetaRecipe, remembered=0, others=0)
+    practice.teaches = lambda *_: True
     worker.LEASE_SECONDS = 0.0
     if point:
         owner, name = POINTS[point]
         setattr(owner, name, deadly(getattr(owner, name), when))
-    config, problems = from_client_options({"model": model, "learning": {"batchEpisodes": 8}})
+    learning = {"batchEpisodes": 8, "objective": objective}
+    config, problems = from_client_options({"model": model, "learning": learning})
     assert problems == []
     store = Store(Path(data), Path(cache))
     code = worker.serve(store, config, lambda _: None, CancellationToken())

@@ -105,21 +105,24 @@ def test_kills_lose_nothing_and_teach_nothing_twice(nursery, model, tmp_path) ->
 
 
 @pytest.mark.slow
-def test_an_update_killed_after_each_step_ends_in_the_same_bytes(nursery, model, tmp_path) -> None:
-    """Three steps: killed after the first, after the second, after the third; then it is done."""
+@pytest.mark.parametrize(("objective", "kills"), [("policy", 3), ("on-policy", 6)])
+def test_an_update_killed_after_each_step_ends_in_the_same_bytes(
+    nursery, model, tmp_path, objective, kills
+) -> None:
+    """Three steps, on policy after a round of answers each: killed after each; then it is done."""
     tokenizer = CodeTokenizer.from_folder(model)
     codes, weights = {}, {}
-    for name, deaths in {"whole": [], "killed": [("step", "after")] * 3}.items():
+    for name, deaths in {"whole": [], "killed": [("step", "after")] * kills}.items():
         store = Store(tmp_path / name / "data", tmp_path / name / "cache")
         with closing(Ledger(store.ledger)) as ledger:
             record(ledger, tokenizer, 0)
             record(ledger, tokenizer, 1)
         codes[name] = []
-        for death in [*deaths, ()]:
-            given = (str(store.data), str(store.cache), str(model), *death)
+        for death in [*deaths, ("", "")]:
+            given = (str(store.data), str(store.cache), str(model), *death, objective)
             process = nursery.Process(target=run, args=given)
             process.start()
-            process.join(120)
+            process.join(240)
             codes[name].append(process.exitcode)
         registry = AdapterRegistry(store.adapters)
         file = registry.folder / registry.current() / "adapter_model.safetensors"

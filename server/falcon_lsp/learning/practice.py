@@ -25,12 +25,17 @@ from falcon_lsp.learning.on_policy import Credited, Leash, credit_group, find_gr
 from falcon_lsp.learning.policy_model import PolicyModel
 from falcon_lsp.learning.rewards import Appraiser, Reward, token_penalty
 from falcon_lsp.learning.rollouts import Asked, Rollout, Sampler, Sampling
+from falcon_lsp.learning.samples import chunks
 from falcon_lsp.learning.trainer import Recipe, TrainingRun
 from falcon_lsp.learning.walk import StepStats, Walk
 from falcon_lsp.memory.episodes import Episode
 
 LONGEST = 48
 """Tokens of an answer, as many as the editor asks for by default."""
+
+TOGETHER = {"cpu": 1}
+"""Places in which answers grow at a time, where not all do: what they have read takes memory, and
+on a processor more of them are no faster."""
 
 
 @dataclass(slots=True)
@@ -119,12 +124,14 @@ class Practice:
         sampler = Sampler(self.model.peft, self.encoding.tokenizer, self.encoding.fmt)
         seed = random.Random(f"{self.recipe.seed}:{number}:answers").getrandbits(32)
         mine, said = self.crew.share(chosen), {}
+        together = TOGETHER.get(self.model.device.type, len(chosen))
         for single in (True, False):
-            places = [drill for drill in mine if drill.single_line is single]
-            asked = [Asked(drill.name, drill.prompt) for drill in places]
             sampling = Sampling(self.recipe.samples, LONGEST, single_line=single, seed=seed)
-            for group in sampler.sample(asked, sampling, self.token):
-                said[group[0].name] = [asdict(one) for one in group]
+            places = [drill for drill in mine if drill.single_line is single]
+            for some in chunks(places, together):
+                asked = [Asked(drill.name, drill.prompt) for drill in some]
+                for group in sampler.sample(asked, sampling, self.token):
+                    said[group[0].name] = [asdict(one) for one in group]
         everything = {
             name: group for part in self.crew.collect(said) for name, group in part.items()
         }
