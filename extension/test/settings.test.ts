@@ -35,12 +35,13 @@ describe("machine options", () => {
     });
   }
 
-  test("are those that choose what is run, and where things are stored or sent", () => {
+  test("are those that choose what is run or learned, and where things are stored or sent", () => {
     const stored = ["falcon.cacheDir", "falcon.dataDir"];
     const run = ["falcon.engine", "falcon.interpreter", "falcon.model"];
+    const learned = ["falcon.learning.objective"];
     const sandbox = ["falcon.sandbox.execute", "falcon.sandbox.interpreter"];
     const told = ["falcon.judgeModel", "falcon.judgeServer", "falcon.memoryServer"];
-    assert.deepEqual([...machine].sort(), [...stored, ...run, ...sandbox, ...told].sort());
+    assert.deepEqual([...machine].sort(), [...stored, ...run, ...learned, ...sandbox, ...told].sort());
   });
 });
 
