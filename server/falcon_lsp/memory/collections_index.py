@@ -33,7 +33,7 @@ KEPT_SHARE = 0.95
 
 _PAGE = 1000
 _GRAPH = {
-    "space": "cosine", "max_neighbors": 16, "ef_construction": 100, "ef_search": 400,
+    "space": "cosine", "max_neighbors": 32, "ef_construction": 200, "ef_search": 300,
     "sync_threshold": 1000, "batch_size": 100,
 }  # fmt: skip
 """How Chroma builds and walks its graphs, and after how many changes it writes one to disk. The
