@@ -17,7 +17,7 @@ FOLDERS = ["file:///code/shop", "file:///code/shop/plugins", "file:///code/bank/
         ("file:///code/bank/b%20c.py", "file:///code/bank/", "b c.py"),
         ("file:///code/shopping/b.py", "file:///code/shopping", "b.py"),
         ("untitled:Untitled-1", "file:///code/shop", "Untitled-1"),
-        ("untitled:/work/new.py", "untitled:/work", "new.py"),
+        ("untitled:/code/new.py", "untitled:/code", "new.py"),
     ],
 )
 def test_a_document_belongs_to_one_workspace(uri: str, workspace: str, path: str) -> None:
