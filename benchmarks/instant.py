@@ -19,19 +19,16 @@ from typing import Any
 
 import numpy as np
 
-from evaluation import commits
+from evaluation import commits, gains
 from evaluation.results import machine
 from falcon_lsp.core.paths import Store, atomic_write
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.replay import runner
 from falcon_lsp.replay.git import Git
-from falcon_lsp.replay.measures import ARMS, CONFIDENCE, RESAMPLES, Pair, Tally
+from falcon_lsp.replay.measures import ARMS, Pair, Tally
 from falcon_lsp.replay.sources import History
 
 HERE = Path(__file__).parent
-COUNTED = ("shown", "accepted", "kept_chars", "exact_lines")
-Row = dict[str, list[int]]
-"""The `COUNTED` of each arm in one commit."""
 
 
 def main() -> None:
@@ -83,9 +80,9 @@ def replay(arguments: argparse.Namespace, project: commits.Project, seed: int) -
             }  # fmt: skip
 
 
-def counts(pair: Pair) -> Row:
+def counts(pair: Pair) -> gains.Row:
     """Return what is counted of each arm in one commit."""
-    return {arm: [getattr(pair[arm], name) for name in COUNTED] for arm in ARMS}
+    return {arm: [getattr(pair[arm], name) for name in gains.COUNTED] for arm in ARMS}
 
 
 def latencies(pairs: Sequence[Pair], arm: str) -> list[int]:
@@ -109,54 +106,21 @@ def sources(store: Path) -> dict[str, dict[str, int]]:
 def together(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return learned against frozen over all runs, with 95 % intervals.
 
-    Commits are drawn again within each project, all of a commit's runs together.
+    Commits are drawn again within each project.
     """
-    clusters: dict[str, list[Row]] = {}
+    clusters: dict[str, dict[str, list[gains.Row]]] = {}
     for run in runs:
-        clusters.setdefault(run["project"], []).extend(run["by_commit"])
-    rng = np.random.default_rng(0)
-    draws = np.zeros((RESAMPLES, len(ARMS) * len(COUNTED)))
-    sums = np.zeros(len(ARMS) * len(COUNTED))
-    for rows in clusters.values():
-        table = np.array([[n for arm in ARMS for n in row[arm]] for row in rows], dtype=float)
-        weights = rng.multinomial(len(rows), [1 / len(rows)] * len(rows), size=RESAMPLES)
-        draws += weights @ table
-        sums += table.sum(axis=0)
-    gained = {name: float(value[0]) for name, value in gains(sums[None]).items()}
-    tail = 100 * (1 - CONFIDENCE) / 2
-    bounds = {
-        name: [float(bound) for bound in np.percentile(values, (tail, 100 - tail))]
-        for name, values in gains(draws).items()
-    }
+        project = clusters.setdefault(run["project"], {})
+        for number, row in enumerate(run["by_commit"]):
+            project[f"{run['seed']} {number}"] = [row]
+    rows = [row for run in runs for row in run["by_commit"]]
     waits = {arm: [ms for run in runs for ms in run["latencies_ms"][arm]] for arm in ARMS}
-    medians = {arm: float(np.median(waits[arm])) for arm in ARMS}
     return {
         "lines": sum(run["lines"] for run in runs),
         "commits": sum(run["commits"] for run in runs),
-        "counts": {
-            arm: dict(zip(COUNTED, map(int, part), strict=True))
-            for arm, part in zip(ARMS, np.split(sums, len(ARMS)), strict=True)
-        },
-        "relative": gained,
-        "interval": bounds,
-        "p50_ms": medians,
-    }
-
-
-def gains(sums: np.ndarray) -> dict[str, np.ndarray]:  # type: ignore[type-arg]
-    """Return learned over frozen minus 1 for each row of sums."""
-    size = len(COUNTED)
-    frozen = dict(zip(COUNTED, sums[:, :size].T, strict=True))
-    learned = dict(zip(COUNTED, sums[:, size:].T, strict=True))
-    share = {
-        "frozen": frozen["accepted"] / frozen["shown"],
-        "learned": learned["accepted"] / learned["shown"],
-    }
-    return {
-        "kept_chars": learned["kept_chars"] / frozen["kept_chars"] - 1,
-        "acceptance": share["learned"] / share["frozen"] - 1,
-        "shown": learned["shown"] / frozen["shown"] - 1,
-        "exact_lines": learned["exact_lines"] / frozen["exact_lines"] - 1,
+        "counts": {arm: gains.totals(rows, arm) for arm in ARMS},
+        **gains.compared(clusters, *ARMS),
+        "p50_ms": {arm: float(np.median(waits[arm])) for arm in ARMS},
     }
 
 

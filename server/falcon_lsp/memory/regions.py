@@ -13,6 +13,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from falcon_lsp.core.text import common_length
 from falcon_lsp.core.types import TextEdit
 
 MAX_COMPARED = 4000
@@ -74,9 +75,9 @@ def moved(region: Region, edit: TextEdit) -> Region:
 
 def trimmed(edit: TextEdit, removed: str) -> TextEdit:
     """Return ``edit`` without what ``removed`` and the new text share at both ends."""
-    ahead = _common(removed, edit.new_text)
+    ahead = common_length(removed, edit.new_text)
     removed, new = removed[ahead:], edit.new_text[ahead:]
-    behind = _common(removed[::-1], new[::-1])
+    behind = common_length(removed[::-1], new[::-1])
     return TextEdit(edit.start + ahead, edit.end - behind, new[: len(new) - behind])
 
 
@@ -124,21 +125,9 @@ def anchored(edit: TextEdit, removed: str, anchor: int, expected: str) -> TextEd
     if not edit.new_text.startswith(head):
         return trimmed(edit, removed)
     middle = edit.new_text[len(head) :]
-    behind = _common(tail[::-1], middle[::-1])
+    behind = common_length(tail[::-1], middle[::-1])
     inserted = middle[: len(middle) - behind]
     overlaps = middle.startswith(expected) or expected.startswith(middle)
     if len(inserted) < len(expected) and middle and overlaps:
         return TextEdit(anchor, edit.end, middle)
     return TextEdit(anchor, edit.end - behind, inserted)
-
-
-def _common(one: str, other: str) -> int:
-    """Return how many characters the two share at their start, by bisection: documents are long."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[low:middle] == other[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low

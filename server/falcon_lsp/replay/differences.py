@@ -39,12 +39,13 @@ class Difference:
 
 
 class _Block(NamedTuple):
-    """Old lines ``i1:i2`` become the new lines ``j1:j2``."""
+    """Old lines ``i1:i2`` become the new lines ``j1:j2``; ``alike``: one line stays itself."""
 
     i1: int
     i2: int
     j1: int
     j2: int
+    alike: bool = False
 
 
 def differences(before: str, after: str) -> Iterator[Difference]:
@@ -55,7 +56,7 @@ def differences(before: str, after: str) -> Iterator[Difference]:
         starts.append(starts[-1] + len(line))
     for block in blocks(old, new):
         for part in _parts(old, new, block):
-            if part.i2 - part.i1 == part.j2 - part.j1 == 1 and _alike(old[part.i1], new[part.j1]):
+            if part.alike:
                 yield from _mended(old[part.i1], new[part.j1], starts[part.j1])
             else:
                 yield _whole(old, new, part, starts[part.j1])
@@ -86,7 +87,7 @@ def _parts(old: Sequence[str], new: Sequence[str], block: _Block) -> Iterator[_B
         a, b = block.i1 + k, block.j1 + m
         if a > i or b > j:
             yield _Block(i, a, j, b)
-        yield _Block(a, a + 1, b, b + 1)
+        yield _Block(a, a + 1, b, b + 1, alike=True)
         i, j = a + 1, b + 1
     if i < block.i2 or j < block.j2:
         yield _Block(i, block.i2, j, block.j2)
@@ -119,10 +120,6 @@ def _pairs(old: Sequence[str], new: Sequence[str]) -> list[tuple[int, int]]:
     return found
 
 
-def _alike(one: str, other: str) -> bool:
-    return _likeness(one, other) >= ALIKE
-
-
 def _likeness(one: str, other: str) -> float:
     """Return how alike two lines are, 0 to 1, blanks at their ends aside; blank ones are not."""
     if not one.strip() or not other.strip() or _ending(one) != _ending(other):
@@ -137,9 +134,9 @@ def _mended(old: str, new: str, start: int) -> Iterator[Difference]:
     places = [0]
     for token in other:
         places.append(places[-1] + len(token))
-    for i1, i2, j1, j2 in _joined(one, other):
-        removed = sum(map(len, one[i1:i2]))
-        yield Difference(start + places[j1], removed, "".join(other[j1:j2]), "")
+    for part in _joined(one, other):
+        removed = sum(map(len, one[part.i1 : part.i2]))
+        yield Difference(start + places[part.j1], removed, "".join(other[part.j1 : part.j2]), "")
 
 
 def _joined(one: Sequence[str], other: Sequence[str]) -> list[_Block]:
