@@ -13,23 +13,21 @@ from __future__ import annotations
 import argparse
 import json
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from evaluation import commits
-from evaluation.hands import Steady, Stop, stops
+from evaluation.hands import Desk, Steady, Stop, answered
 from evaluation.intervals import Ratio, difference
 from evaluation.results import machine
 from falcon_lsp.completion.prompter import RECALL_CHARACTERS, RECENT_EDITS
 from falcon_lsp.completion.service import CompletionService
 from falcon_lsp.config import CompletionOptions, Config, ContextOptions
-from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.paths import Store, atomic_write
-from falcon_lsp.core.text import TextSnapshot, common_length
-from falcon_lsp.core.types import CompletionRequest, Snippet, TextEdit
+from falcon_lsp.core.text import common_length
+from falcon_lsp.core.types import CompletionRequest, Snippet
 from falcon_lsp.memory.edits import Edit
 from falcon_lsp.memory.embedder import HashedNgramEmbedder
 from falcon_lsp.memory.long_term import LongTermMemory
@@ -39,12 +37,12 @@ from falcon_lsp.model.engine import Engine
 from falcon_lsp.model.loader import load_engine
 from falcon_lsp.replay.git import Git
 from falcon_lsp.replay.sampling import stretches
-from falcon_lsp.replay.sources import History, language_of
+from falcon_lsp.replay.sources import History
 from falcon_lsp.replay.strokes import plan
 from falcon_lsp.replay.user import decide, is_exact, kept_characters
 
 HERE = Path(__file__).parent
-SEED, MINUTES, OPEN_FILES = 11, 8.0, 4
+SEED, MINUTES = 11, 8.0
 PATIENT = CompletionOptions(threshold=0.0)
 MEASURES = ("exact", "wanted", "kept")
 
@@ -96,17 +94,15 @@ class Typist:
 
     def __init__(self, engine: Engine, index: LongTermMemory | None, variant: Variant) -> None:
         self._index = index if variant.recall else None
-        self._now = 0.0
         self._count = 0
-        self._short = Uses(variant, lambda: self._now)
-        self._open: dict[str, str] = {}
+        self._desk = Desk("w", lambda clock: Uses(variant, clock))
         context = ContextOptions(recall_examples=variant.examples)
         self._service = CompletionService(
             engine=lambda: engine,
             memory=self if self._index is not None else None,
-            short_term=self._short,
+            short_term=self._desk.memory,
             config=lambda: Config(completion=PATIENT, context=context),
-            open_documents=self._documents,
+            open_documents=self._desk.documents,
         )
 
     def answers(self, folder: Path, places: int) -> Iterator[Answered]:
@@ -130,23 +126,13 @@ class Typist:
         for step in steps:
             commit = history.steps[step]
             for work in plan(history.changes(step), f"{SEED}:{commit}"):
-                for stop in stops(work, self._put):
+                for stop in self._desk.write(work):
                     yield self._answer(stop, commit)
-                change = work.change
-                self._open.pop(change.path, None)
-                self._open[change.path] = change.after
-                while len(self._open) > OPEN_FILES:
-                    del self._open[next(iter(self._open))]
 
     def _answer(self, stop: Stop, commit: str) -> Answered:
-        change, truth = stop.work.change, stop.truth
-        request = CompletionRequest(
-            change.path, change.path, "w", change.language, 0, stop.text, stop.offset
-        )
-        token = CancellationToken()
-        token.deadline = time.monotonic() + 60.0
-        suggestions = self._service.answer(request, token).suggestions
-        text = suggestions[0].text if suggestions else ""
+        request, truth = self._desk.request(stop), stop.truth
+        shown = answered(self._service, request)
+        text = shown.text if shown else ""
         taken = decide(text, truth, Steady()).taken if text else 0
         right = common_length(text[:taken], truth)
         self._learn(request, truth)
@@ -163,20 +149,11 @@ class Typist:
         self._count += 1
         self._index.upsert([
             Record(
-                f"cmp-{self._count}", "success", "w", request.language, request.path, self._now,
-                request.prefix[-RECALL_CHARACTERS:], line, line, "accepted", len(line), "base",
+                f"cmp-{self._count}", "success", "w", request.language, request.path,
+                self._desk.now, request.prefix[-RECALL_CHARACTERS:], line, line, "accepted",
+                len(line), "base",
             )
         ])  # fmt: skip
-
-    def _put(self, path: str, text: str, edit: TextEdit) -> str:
-        self._now += 1.0
-        before = TextSnapshot(path, language_of(path), 0, text)
-        self._short.edited("w", path, before, (edit,), self._now)
-        return before.apply((edit,), 1).text
-
-    def _documents(self, _workspace: str) -> Sequence[tuple[str, str, str, float]]:
-        known = enumerate(self._open.items())
-        return [(path, language_of(path), text, float(age)) for age, (path, text) in known]
 
 
 def main() -> None:
@@ -195,7 +172,7 @@ def main() -> None:
         commits.History(arguments.checkouts, project)  # clones what is missing
         for name, variant in VARIANTS.items():
             with tempfile.TemporaryDirectory() as folder:
-                found[name] += answered(engine, variant, arguments, project, Path(folder))
+                found[name] += answers(engine, variant, arguments, project, Path(folder))
             print(project.name, name, len(found[name]), flush=True)
         body = {
             "part": arguments.part, "places": len(found["no memory"]),
@@ -205,7 +182,7 @@ def main() -> None:
         atomic_write(arguments.out, f"{json.dumps(body, indent=1)}\n".encode())
 
 
-def answered(
+def answers(
     engine: Engine, variant: Variant, arguments: argparse.Namespace, project: commits.Project,
     folder: Path,
 ) -> list[Answered]:  # fmt: skip

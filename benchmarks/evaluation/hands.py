@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from falcon_lsp.core.types import TextEdit
+from falcon_lsp.completion.service import CompletionService
+from falcon_lsp.core.cancellation import CancellationToken
+from falcon_lsp.core.text import TextSnapshot
+from falcon_lsp.core.types import CompletionRequest, Suggestion, TextEdit
+from falcon_lsp.memory.short_term import ShortTermMemory
+from falcon_lsp.replay.sources import language_of
 from falcon_lsp.replay.strokes import Hunk, Work
+
+OPEN_FILES = 4
+PATIENCE_SECONDS = 60.0
 
 Put = Callable[[str, str, TextEdit], str]
 """Called with a path, its text and a change of it; returns the text after."""
@@ -61,6 +70,52 @@ def stops(work: Work, put: Put) -> Iterator[Stop]:
                 text = _change(path, text, hunk.at + done, hunk.at + done, rest, put)
                 done += stop.taken
         text = _change(path, text, hunk.at + done, hunk.at + done, hunk.text[done:], put)
+
+
+class Desk:
+    """A developer's open files and short-term memory while work of one ``workspace`` is written.
+
+    Its clock goes on by a second with each change.
+    """
+
+    def __init__(
+        self, workspace: str, memory: Callable[[Callable[[], float]], ShortTermMemory]
+    ) -> None:
+        self.workspace = workspace
+        self.now = 0.0
+        self.memory = memory(lambda: self.now)
+        self._open: dict[str, str] = {}
+
+    def write(self, work: Work) -> Iterator[Stop]:
+        """Write one file's work, yield where the hands rest, and leave the file open."""
+        yield from stops(work, self._put)
+        self._open.pop(work.change.path, None)
+        self._open[work.change.path] = work.change.after
+        while len(self._open) > OPEN_FILES:
+            del self._open[next(iter(self._open))]
+
+    def request(self, stop: Stop) -> CompletionRequest:
+        """Return the question that the editor asks where the hands rest."""
+        path, language = stop.work.change.path, stop.work.change.language
+        return CompletionRequest(path, path, self.workspace, language, 0, stop.text, stop.offset)
+
+    def documents(self, _workspace: str) -> Sequence[tuple[str, str, str, float]]:
+        """Return what is open, as the completion service asks for it."""
+        known = enumerate(self._open.items())
+        return [(path, language_of(path), text, float(age)) for age, (path, text) in known]
+
+    def _put(self, path: str, text: str, edit: TextEdit) -> str:
+        self.now += 1.0
+        before = TextSnapshot(path, language_of(path), 0, text)
+        self.memory.edited(self.workspace, path, before, (edit,), self.now)
+        return before.apply((edit,), 1).text
+
+
+def answered(service: CompletionService, request: CompletionRequest) -> Suggestion | None:
+    """Return what is suggested first, however long it takes."""
+    token = CancellationToken()
+    token.deadline = time.monotonic() + PATIENCE_SECONDS
+    return next(iter(service.answer(request, token).suggestions), None)
 
 
 def _change(path: str, text: str, start: int, end: int, new: str, put: Put) -> str:

@@ -9,34 +9,31 @@ from __future__ import annotations
 
 import json
 import random
-import time
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from evaluation.commits import Project
-from evaluation.hands import Steady, Stop, stops
+from evaluation.hands import Desk, Steady, Stop, answered
 from falcon_lsp.completion.service import CompletionService
 from falcon_lsp.config import CompletionOptions, Config
-from falcon_lsp.core.cancellation import CancellationToken
-from falcon_lsp.core.text import TextSnapshot, common_length
-from falcon_lsp.core.types import CompletionRequest, Outcome, Suggestion, TextEdit
+from falcon_lsp.core.text import common_length
+from falcon_lsp.core.types import Outcome, Suggestion
 from falcon_lsp.memory import events
 from falcon_lsp.memory.events import Place
 from falcon_lsp.memory.short_term import ShortTermMemory
 from falcon_lsp.model.engine import Engine
 from falcon_lsp.replay.git import Git
 from falcon_lsp.replay.sampling import stretches
-from falcon_lsp.replay.sources import History, language_of
+from falcon_lsp.replay.sources import History
 from falcon_lsp.replay.strokes import Work, plan
 from falcon_lsp.replay.user import Decision, Reaction, decide, kept_characters
 
 SEED = 6
 MINUTES = 8.0
 """The budget whose draw of commits is followed, as in a replay."""
-OPEN_FILES = 4
 PATIENT = CompletionOptions(threshold=0.0)
 
 
@@ -65,15 +62,13 @@ class Typist:
     def __init__(self, engine: Engine, folder: Path, project: Project) -> None:
         self._project = project
         self._folder = folder / project.name
-        self._now = 0.0
-        self._memory = ShortTermMemory(lambda: self._now)
-        self._open: dict[str, str] = {}
+        self._desk = Desk(project.name, ShortTermMemory)
         self._service = CompletionService(
             engine=lambda: engine,
             memory=None,
-            short_term=self._memory,
+            short_term=self._desk.memory,
             config=lambda: Config(completion=PATIENT),
-            open_documents=self._documents,
+            open_documents=self._desk.documents,
         )
 
     def sightings(self, first: int = 0) -> Iterator[Sighting]:
@@ -89,15 +84,10 @@ class Typist:
                         yield from self._write(work, step)
 
     def _write(self, work: Work, step: int) -> Iterator[Sighting]:
-        for stop in stops(work, self._put):
-            shown = self._ask(stop)
+        for stop in self._desk.write(work):
+            shown = answered(self._service, self._desk.request(stop))
             if shown is not None:
                 yield self._judge(stop, shown, step)
-        change = work.change
-        self._open.pop(change.path, None)
-        self._open[change.path] = change.after
-        while len(self._open) > OPEN_FILES:
-            del self._open[next(iter(self._open))]
 
     def _judge(self, stop: Stop, shown: Suggestion, step: int) -> Sighting:
         """Let the developer decide; what they take is written."""
@@ -113,23 +103,6 @@ class Typist:
             kept_characters(truth[: stop.taken]), len(shown.text),
         )  # fmt: skip
 
-    def _ask(self, stop: Stop) -> Suggestion | None:
-        change = stop.work.change
-        request = CompletionRequest(
-            change.path, change.path, self._project.name, change.language, 0, stop.text, stop.offset
-        )
-        token = CancellationToken()
-        token.deadline = time.monotonic() + 60.0
-        suggestions = self._service.answer(request, token).suggestions
-        return suggestions[0] if suggestions else None
-
-    def _put(self, path: str, text: str, edit: TextEdit) -> str:
-        """Change the text as an editor would, a second after the last change."""
-        self._now += 1.0
-        before = TextSnapshot(path, language_of(path), 0, text)
-        self._memory.edited(self._project.name, path, before, (edit,), self._now)
-        return before.apply((edit,), 1).text
-
     def _learn(self, work: Work, shown: Suggestion, decision: Decision) -> None:
         """Let the short-term memory know, as an observer of the edits would."""
         change = work.change
@@ -140,11 +113,7 @@ class Typist:
             elapsed_ms=0.0, inferred=decision.reaction is Reaction.TYPE_ON,
         )  # fmt: skip
         for event in (events.suggested(place, shown), told):
-            self._memory.observe(event)
-
-    def _documents(self, _workspace: str) -> Sequence[tuple[str, str, str, float]]:
-        known = enumerate(self._open.items())
-        return [(path, language_of(path), text, float(age)) for age, (path, text) in known]
+            self._desk.memory.observe(event)
 
 
 def _drawn(steps: int) -> list[int]:
