@@ -109,10 +109,10 @@ def together(runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     Commits are drawn again within each project.
     """
     clusters: dict[str, dict[str, list[gains.Row]]] = {}
-    for run in runs:
+    for at, run in enumerate(runs):
         project = clusters.setdefault(run["project"], {})
         for number, row in enumerate(run["by_commit"]):
-            project[f"{run['seed']} {number}"] = [row]
+            project[f"{at} {number}"] = [row]
     rows = [row for run in runs for row in run["by_commit"]]
     waits = {arm: [ms for run in runs for ms in run["latencies_ms"][arm]] for arm in ARMS}
     return {

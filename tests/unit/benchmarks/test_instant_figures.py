@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from instant import COUNTED, together
+from evaluation.gains import COUNTED
+from instant import together
 
 Row = dict[str, list[int]]
 
