@@ -16,7 +16,7 @@ from falcon_lsp.memory.graph_files import Seal, scrub
 from falcon_lsp.memory.long_term import LongTermMemory
 
 DIMENSION = 64
-LINKS = 4 + 2 * 16 * 4
+LINKS = 4 + 2 * 32 * 4
 ELEMENT = LINKS + DIMENSION * 4 + 8
 """Bytes of an element: links with their count, vector, key."""
 
