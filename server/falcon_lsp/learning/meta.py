@@ -40,7 +40,8 @@ class Adapted:
     @property
     def learned_from(self) -> tuple[str, ...]:
         """The ids of the episodes that phi_i comes from."""
-        return tuple(example.completion_id for example in self.run.used)
+        taught = [example.completion_id for example in self.run.used]
+        return tuple(dict.fromkeys([*taught, *self.run.read]))
 
 
 @dataclass(frozen=True, slots=True)
