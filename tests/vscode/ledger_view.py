@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from typing import Any
 
 from workbench import Workbench, until
 
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Outcome
+from falcon_lsp.learning import standing
+from falcon_lsp.learning.verdicts import VerdictLog
 from falcon_lsp.lsp.notices import read_notices
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.memory.ledger import Ledger
@@ -41,6 +44,16 @@ def wait_for(editor: Workbench, file: str, outcome: Outcome) -> Episode:
 def adapters(editor: Workbench) -> Sequence[AdapterManifest]:
     """Return the adapters that were trained, oldest first."""
     return AdapterRegistry(_store(editor).adapters).list()
+
+
+def verdicts(editor: Workbench) -> list[dict[str, Any]]:
+    """Return every decision about an adapter, oldest first."""
+    return VerdictLog(_store(editor).adapters).rows()
+
+
+def is_training(editor: Workbench) -> bool:
+    """Say whether a trainer is at work."""
+    return standing.read(_store(editor)) != ""
 
 
 def answers(editor: Workbench) -> int:
