@@ -44,7 +44,7 @@ export function watchAnswers(feedback: FeedbackTracker) {
     next: Next,
   ): Promise<Answer | null | undefined> => {
     // What is typed now replaces the selection: a suggestion behind it would mislead.
-    const answer = isSelecting(document) ? [] : await next(document, position, context, token);
+    const answer = isSelecting(document, position) ? [] : await next(document, position, context, token);
     if (!token.isCancellationRequested) {
       const items = Array.isArray(answer) ? answer : (answer?.items ?? []);
       feedback.offered(document, position, items);
@@ -74,10 +74,16 @@ export function registerKeys(feedback: FeedbackTracker): Dispose[] {
   ];
 }
 
-function isSelecting({ uri }: TextDocument): boolean {
+/** Whether the place of a request is the moving end of a selection; we may know one that is gone. */
+function isSelecting({ uri }: TextDocument, { line, character }: Position): boolean {
   const editor = activeEditor();
   const here = editor?.document.uri.toString() === uri.toString();
-  return here && editor.selections.some((selection) => !selection.isEmpty);
+  return (
+    here &&
+    editor.selections.some(
+      ({ isEmpty, active }) => !isEmpty && active.line === line && active.character === character,
+    )
+  );
 }
 
 /** Hide the suggestion; resolves when the server knows that it was not wanted. */

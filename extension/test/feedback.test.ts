@@ -311,17 +311,22 @@ test("without a suggestion there is none to go to", async () => {
   assert.equal(feedback.shown(file.uri.toString()), undefined);
 });
 
-test("inside a selection nothing is asked for, and our keys are off", async () => {
-  const selections = [{ isEmpty: true }, { isEmpty: false }];
-  editor.active = { document: file, selections } as unknown as TextEditor;
-  editor.contexts.set(OFFERING, true);
-  let asked = 0;
-  const next = () => Promise.resolve({ items: [suggestion("cmp-1", "x")], asked: asked++ });
-  const token = { isCancellationRequested: false } as CancellationToken;
-  const context = {} as InlineCompletionContext;
-  const answer = await watchAnswers(feedback)(file.document, at(0, 8), context, token, next);
-  assert.deepEqual([answer, asked, editor.contexts.get(OFFERING)], [[], 0, false]);
-});
+for (const [what, active, expected] of [
+  ["inside a selection nothing is asked for, and our keys are off", at(0, 8), [0, false]],
+  ["a selection that has moved away meanwhile is none", at(0, 7), [1, true]],
+] as const) {
+  test(what, async () => {
+    const selections = [{ isEmpty: true, active: at(0, 8) }, { isEmpty: false, active }];
+    editor.active = { document: file, selections } as unknown as TextEditor;
+    editor.contexts.set(OFFERING, !expected[1]);
+    let asked = 0;
+    const next = () => Promise.resolve({ items: [suggestion("cmp-1", "x")], asked: asked++ });
+    const token = { isCancellationRequested: false } as CancellationToken;
+    const context = {} as InlineCompletionContext;
+    await watchAnswers(feedback)(file.document, at(0, 8), context, token, next);
+    assert.deepEqual([asked, editor.contexts.get(OFFERING)], expected);
+  });
+}
 
 test("beside the suggest widget, what is typed of its entry is no part of the suggestion", () => {
   file = new FakeDocument("total = su\n");

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from falcon_lsp import __version__
 ROOT = HERE.parent.parent
 PICTURES = ROOT / "build" / "pictures"
 """Where the scenarios leave pictures; `make pictures` takes them over into the extension."""
+SCENARIOS = PICTURES / "scenarios"
+"""How the windows looked at the end of each scenario."""
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
     "--disable-background-networking", "--disable-component-update",
@@ -75,11 +77,32 @@ def start(
         RUNNING.pop().stop()
 
 
+@pytest.fixture(scope="module")
+def editor(start: Start) -> Workbench:
+    """An editor whose server has no weights, and says what followed the same text before."""
+    workbench = start(engine="fake")
+    workbench.write("empty.py", "")
+    workbench.open("empty.py")
+    workbench.wait_for_server()
+    workbench.wait_until_ready()
+    return workbench
+
+
+@pytest.fixture(autouse=True)
+def _without_errors() -> Iterator[None]:
+    """No scenario may leave an error, or a rejection that nobody handles, in a log."""
+    yield
+    for workbench in RUNNING:
+        assert workbench.errors() == []
+
+
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[Any]:
-    """Take a picture of every window when a scenario fails."""
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Take a picture of every window when a scenario has ended, however it did."""
     report = yield
-    if report.failed:
+    if report.when == "call" or report.failed:
         for number, workbench in enumerate(RUNNING):
-            workbench.shot(workbench.folder / f"{item.name}-{number}.png")
+            workbench.shot(SCENARIOS / f"{item.name}-{report.outcome}-{number}.png")
     return report

@@ -34,11 +34,10 @@ def episodes(editor: Workbench, file: str = "") -> list[Episode]:
 def wait_for(editor: Workbench, file: str, outcome: Outcome) -> Episode:
     """Wait until a suggestion in a file has an outcome; returns its episode."""
 
-    def find() -> Episode | None:
-        found = [one for one in episodes(editor, file) if one.outcome is outcome]
-        return found[-1] if found else None
+    def find() -> list[Episode]:
+        return [one for one in episodes(editor, file) if one.outcome is outcome]
 
-    return until(find, f"episode of {file} that is {outcome}")
+    return until(find, f"episode of {file} that is {outcome}")[-1]
 
 
 def adapters(editor: Workbench) -> Sequence[AdapterManifest]:

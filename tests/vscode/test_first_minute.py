@@ -71,7 +71,6 @@ def test_from_nothing_to_ghost_text(editor: Workbench) -> None:
     storage = editor.data / "User" / "globalStorage" / "falcon-lsp.falcon-lsp"
     assert Path(server.cmdline()[0]).is_relative_to(storage / "venv")
     assert "Installing from the wheels on this machine" in editor.server_log()
-    assert editor.errors() == []
 
 
 def test_the_walkthrough_opens(editor: Workbench) -> None:

@@ -1,49 +1,15 @@
-"""Ghost text from the real server in a real VS Code, and what the ledger says became of it.
-
-The fake engine continues with what followed the same text before, so every scenario has a file of
-its own in which its suggestion can be foreseen.
-"""
+"""Ghost text from the real server in a real VS Code, and what the ledger says became of it."""
 
 from __future__ import annotations
 
-import pytest
-from conftest import PICTURES, Start
+from conftest import PICTURES
 from ledger_view import episodes, silences, wait_for
+from suggestions import TEXT, begin, prepare
 from workbench import Workbench, until
 
+from falcon_lsp.completion.features import NAMES
 from falcon_lsp.core.types import Outcome
-
-TEXT = (
-    "def {0}_sum({0}):\n    return {0}.first + {0}.second\n\n\n"
-    "def {0}_again({0}):\n    return {0}.fir"
-)
-REST = "st + {0}.second"
-
-
-@pytest.fixture(scope="module")
-def editor(start: Start) -> Workbench:
-    workbench = start(engine="fake")
-    workbench.write("empty.py", "")
-    workbench.open("empty.py")
-    workbench.wait_for_server()
-    workbench.wait_until_ready()
-    return workbench
-
-
-@pytest.fixture(autouse=True)
-def _no_errors(editor: Workbench) -> None:
-    yield
-    assert editor.errors() == []
-
-
-def begin(editor: Workbench, name: str, text: str = TEXT, rest: str = REST) -> str:
-    """Open a file of its own, type its last letter, and wait for the ghost text, its rest."""
-    text, rest = text.format(name), rest.format(name)
-    editor.write(f"{name}.py", text[:-1])
-    editor.open(f"{name}.py")
-    editor.type(text[-1])
-    editor.wait_for_ghost(rest)
-    return rest
+from falcon_lsp.memory.tracking import VISIBLE_SECONDS
 
 
 def test_the_gate_of_proposed_api_is_closed_as_in_the_desktop_editor(editor: Workbench) -> None:
@@ -82,6 +48,19 @@ def test_a_word_is_taken_and_the_rest_let_go(editor: Workbench) -> None:
     assert [one.outcome for one in episodes(editor, "tea.py")] == [Outcome.PARTIAL]
 
 
+def test_a_line_is_taken_and_the_rest_let_go(editor: Workbench) -> None:
+    body = "    {0}_one = x\n    {0}_two = {0}_one"
+    begin(editor, "jam", f"def {{0}}_sum(x):\n{body}\n\n\ndef {{0}}_again(x):\n", body)
+    editor.press("Control+Alt+ArrowRight")
+    editor.wait_for_line("jam_one = x")
+    episode = wait_for(editor, "jam.py", Outcome.PARTIAL)
+    taken = episode.suggestion.text[: episode.chars_kept]
+    assert (episode.inferred, taken) == (False, "    jam_one = x\n")
+    editor.press("Escape")
+    editor.wait_without_ghost()
+    assert [one.outcome for one in episodes(editor, "jam.py")] == [Outcome.PARTIAL]
+
+
 def test_undo_takes_an_accept_back(editor: Workbench) -> None:
     begin(editor, "oil")
     editor.press("Tab")
@@ -102,7 +81,7 @@ def test_typing_a_suggestion_out_is_noticed(editor: Workbench) -> None:
 
 def test_typing_something_else_is_an_inferred_rejection(editor: Workbench) -> None:
     begin(editor, "pea")
-    editor.page.wait_for_timeout(500)  # nobody's verdict counts before the text could be read
+    editor.page.wait_for_timeout(VISIBLE_SECONDS * 1000)  # before, nobody could have read it
     editor.type("e = 1")
     assert wait_for(editor, "pea.py", Outcome.REJECTED).inferred
 
@@ -113,12 +92,82 @@ def test_what_another_extension_finds_belongs_to_what_was_taken(editor: Workbenc
     editor.press("Tab")
     wait_for(editor, "rum.py", Outcome.ACCEPTED)
     until(lambda: editor.squiggle().count() == 2, "another squiggle")
-    episode = until(
-        lambda: next((one for one in episodes(editor, "rum.py") if one.diagnostics_added), None),
+    (finding,) = until(
+        lambda: [each for one in episodes(editor, "rum.py") for each in one.diagnostics_added],
         "finding in the ledger",
     )
-    (finding,) = episode.diagnostics_added
     assert (finding.source, finding.line) == ("house-rules", 5)
+
+
+def test_nothing_is_suggested_inside_a_selection(editor: Workbench) -> None:
+    shown = begin(editor, "yam")
+    editor.press("Shift+ArrowLeft")
+    editor.wait_without_ghost()
+    editor.command("falcon-lsp: Suggest Here")
+    editor.wait_for_focus()
+    assert editor.ghost() == ""
+    editor.press("ArrowRight", "Alt+\\")  # nothing is selected any more
+    editor.wait_for_ghost(shown)
+    editor.press("Tab")
+    wait_for(editor, "yam.py", Outcome.ACCEPTED)
+
+
+def test_what_is_typed_over_a_selection_is_gone_on_from(editor: Workbench) -> None:
+    shown = begin(editor, "nori")
+    editor.press("Shift+ArrowLeft")
+    editor.wait_without_ghost()
+    editor.type("r")
+    editor.wait_for_ghost(shown)
+    editor.press("Tab")
+    wait_for(editor, "nori.py", Outcome.ACCEPTED)
+
+
+def test_a_suggestion_comes_when_it_is_asked_for(editor: Workbench) -> None:
+    last = prepare(editor, "kiwi", TEXT + "s")
+    editor.press("Alt+\\")
+    editor.wait_for_ghost(f"{last}t + kiwi.second")
+    editor.press("Tab")
+    episode = wait_for(editor, "kiwi.py", Outcome.ACCEPTED)
+    assert episode.suggestion.features[NAMES.index("invoked")] == 1.0
+
+
+def test_while_it_snoozes_it_answers_only_when_it_is_asked(editor: Workbench) -> None:
+    editor.command("falcon-lsp: Snooze for Half an Hour, or End It")
+    editor.status().locator(".codicon-bell-slash").wait_for()
+    editor.type(prepare(editor, "date"))
+    until(lambda: "snoozed" in silences(editor), "silence with its reason")
+    assert (editor.ghost(), episodes(editor, "date.py")) == ("", [])
+    editor.press("Alt+\\")
+    editor.wait_for_ghost("st + date.second")
+    editor.press("Tab")
+    wait_for(editor, "date.py", Outcome.ACCEPTED)
+    editor.command("falcon-lsp: Snooze for Half an Hour, or End It")
+    editor.wait_until_ready()
+    begin(editor, "plum")
+
+
+def test_while_it_is_paused_nothing_is_suggested_or_recorded(editor: Workbench) -> None:
+    editor.command("falcon-lsp: Pause or Resume")
+    editor.status().locator(".codicon-debug-pause").wait_for()
+    editor.type(prepare(editor, "lime"))
+    until(lambda: "paused" in silences(editor), "silence with its reason")
+    editor.press("Alt+\\")
+    editor.type("st = 1\n")
+    assert editor.ghost() == ""
+    editor.command("falcon-lsp: Pause or Resume")
+    editor.wait_until_ready()
+    begin(editor, "pear")
+    editor.press("Tab")
+    wait_for(editor, "pear.py", Outcome.ACCEPTED)
+    assert episodes(editor, "lime.py") == []
+
+
+def test_a_rejection_that_nobody_handles_would_be_seen(editor: Workbench) -> None:
+    editor.write("unhandled.py", "")
+    editor.open("unhandled.py")  # our neighbour fails to handle one
+    (error, *_) = until(editor.errors, "line in the log of the extension host")
+    assert "nobody handles this" in error
+    editor.foreseen.append("nobody handles this")
 
 
 def test_the_status_bar_opens_a_menu(editor: Workbench) -> None:
@@ -129,38 +178,3 @@ def test_the_status_bar_opens_a_menu(editor: Workbench) -> None:
     editor.press("Escape")
     entry.wait_for(state="hidden")
     editor.focus()
-
-
-def test_after_a_restart_it_goes_on(editor: Workbench) -> None:
-    before = {one.completion_id for one in episodes(editor)}
-    (old,) = editor.servers()
-    editor.command("falcon-lsp: Restart Server")
-    until(lambda: [one for one in editor.servers() if one.pid != old.pid], "another server")
-    editor.wait_for_server(starts=2)
-    editor.wait_until_ready()
-    begin(editor, "nut")
-    editor.press("Tab")
-    wait_for(editor, "nut.py", Outcome.ACCEPTED)
-    assert before < {one.completion_id for one in episodes(editor)}
-    assert not old.is_running()
-
-
-def test_a_server_that_was_killed_comes_back(editor: Workbench) -> None:
-    (server,) = editor.servers()
-    editor.foreseen.append("Connection to server got closed")
-    server.kill()
-    editor.wait_for_server(starts=3)
-    editor.wait_until_ready()
-    begin(editor, "soy")
-    editor.press("Tab")
-    wait_for(editor, "soy.py", Outcome.ACCEPTED)
-
-
-def test_a_new_window_finds_everything_again(editor: Workbench) -> None:
-    editor.reload()
-    editor.open("empty.py")
-    editor.wait_for_server(starts=4)
-    editor.wait_until_ready()
-    begin(editor, "rye")
-    editor.press("Tab")
-    wait_for(editor, "rye.py", Outcome.ACCEPTED)

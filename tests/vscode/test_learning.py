@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -63,12 +63,6 @@ def editor(start: Start) -> Workbench:
     workbench.wait_for_server()
     workbench.wait_until_ready(patience=240)  # another run may load it as well
     return workbench
-
-
-@pytest.fixture(autouse=True)
-def _no_errors(editor: Workbench) -> Iterator[None]:
-    yield
-    assert editor.errors() == []
 
 
 def complete(editor: Workbench, number: int, text: str) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -39,7 +40,10 @@ SETTINGS: Mapping[str, Any] = {
     "workbench.startupEditor": "none",
     "workbench.tips.enabled": False,
 }
-GHOST = ".monaco-editor .ghost-text-decoration, .monaco-editor .ghost-text"
+GHOST = ".view-lines .ghost-text-decoration, .view-lines .ghost-text"
+"""Pieces of ghost text in the line of the cursor."""
+GHOST_LINES = ".monaco-editor .suggest-preview-text .view-line"
+"""The lines of ghost text below it."""
 T = TypeVar("T")
 
 
@@ -97,6 +101,17 @@ class Workbench:
         """Close the window and open another one."""
         self.page.close()
         self.page = self._open_window()
+
+    @contextmanager
+    def another_window(self, folder: str) -> Iterator[Workbench]:
+        """Show another folder beside ``project`` in a window of its own, inside the block."""
+        other = copy(self)
+        other.project = self.folder / folder
+        other.project.mkdir()
+        other.page = other._open_window()
+        yield other
+        other.page.close()
+        self.page.bring_to_front()
 
     def stop(self) -> None:
         """End the editor and what it has started."""
@@ -194,8 +209,12 @@ class Workbench:
     def focus(self) -> None:
         """Put the cursor to the end of the file in front."""
         self.page.locator(".editor-group-container.active .monaco-editor .view-lines").click()
-        self.page.locator(".monaco-editor.focused").wait_for()
+        self.wait_for_focus()
         self.page.keyboard.press("Control+End")
+
+    def wait_for_focus(self) -> None:
+        """Wait until keys go to the file in front."""
+        self.page.locator(".editor-instance .monaco-editor :focus").wait_for(state="attached")
 
     def type(self, text: str) -> None:
         """Type as a person does."""
@@ -223,7 +242,9 @@ class Workbench:
 
     def ghost(self) -> str:
         """Return the ghost text of the moment, empty when there is none."""
-        return "".join(self.page.locator(GHOST).all_text_contents()).replace("\xa0", " ")
+        first = "".join(self.page.locator(GHOST).all_text_contents())
+        below = self.page.locator(GHOST_LINES).all_text_contents()
+        return "\n".join([first, *below]).replace("\xa0", " ")
 
     def wait_for_ghost(self, text: str) -> None:
         """Wait until the ghost text is this."""
@@ -282,13 +303,8 @@ class Workbench:
 
     def errors(self) -> list[str]:
         """Return the lines of errors in the logs of the extension host and of the extension."""
-        text = self.log("*/exthost*/remoteexthost.log") + "\n" + self.server_log()
+        host = self.log("*/exthost*/remoteexthost.log")
+        assert "[info]" in host, "the extension host has no log"
+        text = host + "\n" + self.server_log()
         found = [line for line in text.splitlines() if re.search(r"\[error\]|[Uu]nhandled", line)]
         return [line for line in found if not any(part in line for part in self.foreseen)]
-
-
-def fresh(folder: Path) -> Path:
-    """Return an empty folder."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    return folder

@@ -1,6 +1,6 @@
 // A linter as another extension: an error for every name that begins with `legacy_`.
 //
-// It also notes, in the file that $HOUSE_RULES_GATE names, whether this editor refuses proposed API
+// What it promises of a file `unhandled.py` fails, and nobody handles that. It also notes, in the file that $HOUSE_RULES_GATE names, whether this editor refuses proposed API
 // to extensions that have not asked for it, as desktop VS Code does.
 
 const { writeFileSync } = require("node:fs");
@@ -16,10 +16,17 @@ exports.activate = (context) => {
   context.subscriptions.push(
     findings,
     vscode.workspace.onDidOpenTextDocument(look),
+    vscode.workspace.onDidOpenTextDocument(fail),
     vscode.workspace.onDidChangeTextDocument((event) => look(event.document)),
   );
   vscode.workspace.textDocuments.forEach(look);
   writeFileSync(process.env.HOUSE_RULES_GATE, gateIsClosed() ? "closed" : "open");
+};
+
+const fail = ({ fileName }) => {
+  if (fileName.endsWith("unhandled.py")) {
+    void Promise.reject(new Error("nobody handles this"));
+  }
 };
 
 const finding = (document) => (match) => {
