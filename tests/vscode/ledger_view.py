@@ -18,16 +18,21 @@ from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import AdapterManifest, AdapterRegistry
 
 
-def _store(editor: Workbench) -> Store:
+def store_of(editor: Workbench) -> Store:
+    """Return where an editor's servers keep things."""
     return Store(editor.folder / "data", editor.folder / "cache")
+
+
+def open_ledger(editor: Workbench) -> Ledger:
+    """Return the ledger of an editor's servers, to be closed."""
+    return Ledger(store_of(editor).ledger)
 
 
 def episodes(editor: Workbench, file: str = "") -> list[Episode]:
     """Return all that was recorded (of one file), oldest first."""
-    store = _store(editor)
-    if not store.ledger.exists():
+    if not store_of(editor).ledger.exists():
         return []
-    with closing(Ledger(store.ledger)) as ledger:
+    with closing(open_ledger(editor)) as ledger:
         return [one for one in ledger.episodes() if not file or one.path == file]
 
 
@@ -42,24 +47,24 @@ def wait_for(editor: Workbench, file: str, outcome: Outcome) -> Episode:
 
 def adapters(editor: Workbench) -> Sequence[AdapterManifest]:
     """Return the adapters that were trained, oldest first."""
-    return AdapterRegistry(_store(editor).adapters).list()
+    return AdapterRegistry(store_of(editor).adapters).list()
 
 
 def verdicts(editor: Workbench) -> list[dict[str, Any]]:
     """Return every decision about an adapter, oldest first."""
-    return VerdictLog(_store(editor).adapters).rows()
+    return VerdictLog(store_of(editor).adapters).rows()
 
 
 def is_training(editor: Workbench) -> bool:
     """Say whether a trainer is at work."""
-    return standing.read(_store(editor)) != ""
+    return standing.read(store_of(editor)) != ""
 
 
 def answers(editor: Workbench) -> int:
     """Return how many requests the running servers have answered with nothing."""
-    return sum(sum(server["silences"].values()) for server in read_notices(_store(editor)))
+    return sum(sum(server["silences"].values()) for server in read_notices(store_of(editor)))
 
 
 def silences(editor: Workbench) -> set[str]:
     """Return the reasons for which the running servers suggested nothing."""
-    return {reason for server in read_notices(_store(editor)) for reason in server["silences"]}
+    return {reason for server in read_notices(store_of(editor)) for reason in server["silences"]}

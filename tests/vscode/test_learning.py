@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from conftest import PICTURES, Start
 from ledger_view import adapters, answers, episodes, is_training, verdicts, wait_for
-from workbench import Workbench, until
+from workbench import WINDOW, Workbench, until
 
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Outcome
@@ -20,6 +20,19 @@ TRAINING = 900.0
 """Seconds that one update may take: half a minute of one processor, which all others get first."""
 DECLINED = {1, 4, 7}
 """Places where Escape is pressed: early, so that what the gate hears of later was mostly taken."""
+BASKET = '''class Basket:
+    """What a customer is about to buy."""
+
+    def __init__(self) -> None:
+        self.prices: list[float] = []
+
+    def add(self, price: float) -> None:
+        """Put something in."""
+        self.prices.append(price)
+
+    def average(self) -> float:
+        """Return the mean of all prices."""
+        r'''
 PLACES = (
     "def area(width, height):\n    return wid",
     "import json\n\n\ndef load(path):\n    with open(path) as file:\n        return json.lo",
@@ -65,9 +78,20 @@ def editor(start: Start) -> Workbench:
     return workbench
 
 
-def complete(editor: Workbench, number: int, text: str) -> str:
+def test_the_picture_of_ghost_text(editor: Workbench) -> None:
+    editor.page.set_viewport_size({"width": 680, "height": 500})
+    editor.press("Control+B")  # away with the side bar
+    shown = complete(editor, "basket.py", BASKET)
+    editor.shot(PICTURES / "ghost-text.png", editor.page.locator(".editor-group-container"))
+    assert shown.endswith("len(self.prices)")
+    editor.press("Tab")
+    wait_for(editor, "basket.py", Outcome.ACCEPTED)
+    editor.press("Control+B")
+    editor.page.set_viewport_size(WINDOW)
+
+
+def complete(editor: Workbench, name: str, text: str) -> str:
     """Type the last letter of a file, wait for an answer, and return the ghost text."""
-    name = f"place{number}.py"
     editor.write(name, text[:-1])
     editor.open(name)
     asked = answers(editor)
@@ -78,7 +102,7 @@ def complete(editor: Workbench, number: int, text: str) -> str:
 
 def test_what_the_real_model_says_is_taken_and_declined(editor: Workbench) -> None:
     for number, text in enumerate(PLACES):
-        if shown := complete(editor, number, text):
+        if shown := complete(editor, f"place{number}.py", text):
             editor.press("Escape" if number in DECLINED else "Tab")
             outcome = Outcome.REJECTED if number in DECLINED else Outcome.ACCEPTED
             episode = wait_for(editor, f"place{number}.py", outcome)
@@ -95,7 +119,6 @@ def test_the_report_lists_what_was_taken(editor: Workbench) -> None:
     row = editor.webview().locator("tr", has_text="place0.py").first
     row.wait_for()
     assert "height" in str(row.text_content())
-    editor.shot(PICTURES / "report.png")
 
 
 @pytest.mark.timeout(TRAINING + 300)
@@ -113,7 +136,6 @@ def test_training_ends_with_verdicts_that_the_report_shows(editor: Workbench) ->
         assert {*version.completion_ids} <= recorded
         assert_shown(editor, verdict)
     editor.webview().get_by_role("table", name="Adapters").scroll_into_view_if_needed()
-    editor.shot(PICTURES / "adapter.png")
 
 
 def assert_shown(editor: Workbench, verdict: Mapping[str, Any]) -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import psutil
-from playwright.sync_api import Browser, FrameLocator, Locator, Page
+from playwright.sync_api import Browser, FrameLocator, Locator, Page, ViewportSize
 
 HERE = Path(__file__).parent
 MODULES = HERE / "node_modules"
@@ -31,6 +31,7 @@ SETTINGS: Mapping[str, Any] = {
     "editor.autoClosingBrackets": "never",
     "editor.autoIndent": "none",
     "editor.hover.enabled": "off",
+    "editor.minimap.enabled": False,
     "files.autoSave": "off",
     "security.workspace.trust.enabled": False,
     "telemetry.telemetryLevel": "off",
@@ -44,6 +45,7 @@ GHOST = ".view-lines .ghost-text-decoration, .view-lines .ghost-text"
 """Pieces of ghost text in the line of the cursor."""
 GHOST_LINES = ".monaco-editor .suggest-preview-text .view-line"
 """The lines of ghost text below it."""
+WINDOW: ViewportSize = {"width": 1280, "height": 800}
 T = TypeVar("T")
 
 
@@ -181,7 +183,7 @@ class Workbench:
             return False
 
     def _open_window(self) -> Page:
-        page = self._browser.new_page(viewport={"width": 1280, "height": 800})
+        page = self._browser.new_page(viewport=WINDOW)
         page.set_default_timeout(PATIENCE * 1000)
         page.goto(f"{self._address}/?folder={self.project}")
         page.locator(".monaco-workbench .part.statusbar").wait_for()
@@ -233,10 +235,10 @@ class Workbench:
         self.page.locator(".quick-input-list .monaco-list-row", has_text=title).first.wait_for()
         field.press("Enter")
 
-    def shot(self, file: Path) -> None:
-        """Take a picture of the window."""
+    def shot(self, file: Path, part: Locator | None = None) -> None:
+        """Take a picture of the window, or of a part of it."""
         file.parent.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=file)
+        (part or self.page).screenshot(path=file)
 
     # ---------------------------------------------------------------- what a person sees
 
