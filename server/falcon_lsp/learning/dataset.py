@@ -50,6 +50,14 @@ class Scored:
     def __len__(self) -> int:
         return len(self.context) + len(self.answer)
 
+    @property
+    def text(self) -> Scored:
+        """All but the token that says where the text ends.
+
+        Where one line is asked for, its end looks the same to the developer whatever ends it.
+        """
+        return Scored(self.context, self.answer[:-1] or self.answer)
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingExample:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from falcon_lsp.learning.dataset import (
     Encoding,
@@ -11,6 +12,7 @@ from falcon_lsp.learning.dataset import (
     TrainingExample,
     build_example,
     judgements,
+    liked_text,
     redacted,
 )
 from falcon_lsp.learning.losses import Objective
@@ -36,7 +38,17 @@ def build_lesson(
         return Reason.NOTHING_LIKED
     if objective is Objective.PREFERENCE:
         return _lesson(episode, texts) if False in texts else Reason.NO_PAIR
-    return _lesson(episode, {True: texts[True]})
+    return _without_end(_lesson(episode, {True: texts[True]}), episode)
+
+
+def _without_end(lesson: TrainingExample, episode: Episode) -> TrainingExample:
+    """Give no credit for the token that ends a single line.
+
+    Nobody has said that nothing follows the line: learned, it would be to say one line everywhere.
+    """
+    if "\n" in liked_text(episode):
+        return lesson
+    return replace(lesson, credit=(*lesson.credit[:-1], 0.0))
 
 
 def _lesson(episode: Episode, texts: Mapping[bool, Scored]) -> TrainingExample:

@@ -28,8 +28,8 @@ def measure(
 ) -> Measurements:
     """Compare the candidate in ``model`` with the adapter in ``current`` and with the base."""
     places = [judgement for judgement in held_out if judgement.liked]
-    liked = [judgement.sequence for judgement in places]
-    disliked = [judgement.sequence for judgement in held_out if not judgement.liked]
+    liked = [judgement.sequence.text for judgement in places]
+    disliked = [judgement.sequence.text for judgement in held_out if not judgement.liked]
     encoded = (encode_text(encoding, hole.prompt, hole.middle) for hole in holes)
     frozen = [sequence for sequence in encoded if sequence is not None]
     score = _Scorer(model, token, rows)

@@ -27,8 +27,14 @@ def test_the_text_that_was_liked_is_learned_whoever_wrote_it(encoding, fields, t
     lesson = build_lesson(episode(**fields), encoding, Objective.SUPERVISED)
     assert isinstance(lesson, TrainingExample)
     assert encoding.tokenizer.decode(lesson.sequence.answer).lstrip().startswith(text)
-    assert lesson.credit == (1.0,) * len(lesson.sequence.answer)
     assert lesson.refused is None
+
+
+@pytest.mark.parametrize(("text", "learned"), [("a * b", 0.0), ("a * b\nreturn c", 1.0)])
+def test_the_end_of_a_text_is_learned_only_of_several_lines(encoding, text, learned) -> None:
+    lesson = build_lesson(episode(stands=text), encoding, Objective.SUPERVISED)
+    assert isinstance(lesson, TrainingExample)
+    assert lesson.credit == (1.0,) * (len(lesson.sequence.answer) - 1) + (learned,)
 
 
 def test_a_pair_is_what_was_written_before_what_was_declined(encoding) -> None:
