@@ -104,5 +104,5 @@ def pytest_runtest_makereport(
     report = yield
     if report.when == "call" or report.failed:
         for number, workbench in enumerate(RUNNING):
-            workbench.shot(SCENARIOS / f"{item.name}-{report.outcome}-{number}.png")
+            workbench.shot(SCENARIOS / f"{item.name}-{number}.png")
     return report
