@@ -25,6 +25,16 @@ def test_tab_accepts(editor: Workbench) -> None:
     assert (episode.suggestion.text, episode.chars_kept) == (shown, len(shown))
 
 
+def test_the_status_bar_opens_a_menu(editor: Workbench) -> None:
+    editor.status().click()
+    entry = editor.page.locator(".quick-input-list .monaco-list-row", has_text="Train now")
+    entry.wait_for()
+    editor.shot(PICTURES / "status-bar.png")
+    editor.press("Escape")
+    entry.wait_for(state="hidden")
+    editor.focus()
+
+
 def test_escape_rejects_and_what_was_rejected_does_not_come_back(editor: Workbench) -> None:
     begin(editor, "egg")
     editor.press("Escape")
@@ -168,13 +178,3 @@ def test_a_rejection_that_nobody_handles_would_be_seen(editor: Workbench) -> Non
     (error, *_) = until(editor.errors, "line in the log of the extension host")
     assert "nobody handles this" in error
     editor.foreseen.append("nobody handles this")
-
-
-def test_the_status_bar_opens_a_menu(editor: Workbench) -> None:
-    editor.status().click()
-    entry = editor.page.locator(".quick-input-list .monaco-list-row", has_text="Train now")
-    entry.wait_for()
-    editor.shot(PICTURES / "status-bar.png")
-    editor.press("Escape")
-    entry.wait_for(state="hidden")
-    editor.focus()

@@ -238,7 +238,7 @@ class Workbench:
     def shot(self, file: Path, part: Locator | None = None) -> None:
         """Take a picture of the window, or of a part of it."""
         file.parent.mkdir(parents=True, exist_ok=True)
-        (part or self.page).screenshot(path=file)
+        (part or self.page).screenshot(path=file, animations="disabled")
 
     # ---------------------------------------------------------------- what a person sees
 
