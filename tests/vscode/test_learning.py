@@ -130,6 +130,7 @@ def test_training_ends_with_verdicts_that_the_report_shows(editor: Workbench) ->
     assert versions.keys() == {row["adapter"] for row in verdicts(editor)}
     recorded = {one.completion_id for one in episodes(editor)}
     editor.command("falcon-lsp: Show What Was Learned")
+    editor.webview().get_by_text("Every decision", exact=True).click()
     for verdict in verdicts(editor):
         version = versions[verdict["adapter"]]
         assert (version.status == PROMOTED) is verdict["promoted"]
@@ -150,6 +151,5 @@ def assert_shown(editor: Workbench, verdict: Mapping[str, Any]) -> None:
     assert row.locator("li").all_text_contents() == verdict["reasons"]
     gains = [words.signed(verdict[name]) for name in ("liked_gain", "liked_gain_bound")]
     assert [cell for cell in row.locator("td").all_text_contents() if cell in gains] == gains
-    editor.webview().get_by_text("Every decision", exact=True).click()
     decision = editor.webview().get_by_role("table", name="Every decision").locator(by_id)
     assert str(decision.text_content()).endswith("; ".join(verdict["reasons"]))
