@@ -40,8 +40,7 @@ class Adapted:
     @property
     def learned_from(self) -> tuple[str, ...]:
         """The ids of the episodes that phi_i comes from."""
-        taught = [example.completion_id for example in self.run.used]
-        return tuple(dict.fromkeys([*taught, *self.run.read]))
+        return tuple(example.completion_id for example in self.run.used)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,6 @@ import re
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -24,7 +23,6 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
-from falcon_lsp.learning.fused_loss import fused_cross_entropy
 from falcon_lsp.learning.halves import Bounded, Halves
 from falcon_lsp.learning.objectives.tokens import token_logprobs
 from falcon_lsp.learning.packing import Batch, collate
@@ -91,21 +89,6 @@ class PolicyModel:
         """Return the log-probability of each of ``batch.targets``, without gradient: ``(B, K)``."""
         with torch.no_grad():
             return token_logprobs(self.logits(batch), batch.targets)
-
-    def reading_loss(self, batch: Batch, weights: Tensor) -> Tensor:
-        """Return the weighted mean cross-entropy (nats) of the targets of one sequence.
-
-        ``weights`` is ``(K,)``. The logits of so many positions are never held at once.
-        """
-        targets, none = batch.targets[0], self._head.new_zeros(0, self._head.shape[1])
-        rows = torch.zeros(0, dtype=torch.long, device=self.device)
-        return fused_cross_entropy(
-            self._states(batch), none, self._narrow_head, rows, targets, weights
-        )
-
-    @cached_property
-    def _narrow_head(self) -> Tensor:
-        return self._head.to(torch.bfloat16)
 
     @contextlib.contextmanager
     def base(self) -> Iterator[None]:

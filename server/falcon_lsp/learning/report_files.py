@@ -34,20 +34,16 @@ def write_report(report: TrainingReport, folder: Path) -> Path:
 
 
 def steps_chart(steps: Sequence[StepStats]) -> str:
-    """Return a picture (SVG) of the losses and of the KL to the base, one curve above the other.
-
-    Each source that steps learned from has a loss of its own kind.
-    """
-    sources = dict.fromkeys(step.source for step in steps)
-    bands = {f"loss on {name}": [s.loss for s in steps if s.source == name] for name in sources}
-    bands["KL to the base, nats per token"] = [step.kl for step in steps]
-    curves = [_curve(name, values, at * HEIGHT) for at, (name, values) in enumerate(bands.items())]
+    """Return a picture (SVG) of the loss and of the KL to the base, one curve above the other."""
+    curves = [
+        _curve("loss", [step.loss for step in steps], 0),
+        _curve("KL to the base, nats per token", [step.kl for step in steps], HEIGHT),
+    ]
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {len(bands) * HEIGHT}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {2 * HEIGHT}" '
         'font-family="sans-serif" font-size="12" role="img">'
         "<title>Loss and KL to the base, step by step</title>"
-        f'<rect width="{WIDTH}" height="{len(bands) * HEIGHT}" fill="white"/>'
-        f"{''.join(curves)}</svg>\n"
+        f'<rect width="{WIDTH}" height="{2 * HEIGHT}" fill="white"/>{"".join(curves)}</svg>\n'
     )
 
 
@@ -73,13 +69,13 @@ def _curve(name: str, values: Sequence[float], top: int) -> str:
 
 def _page(report: TrainingReport, steps: Sequence[StepStats]) -> str:
     rows = [
-        f"| {number} | {step.source} | {step.tokens} | {step.loss:+.4f} | {step.kl:.4f} "
-        f"| {step.ratio:.3f} | {step.clipped:.1%} |"
+        f"| {number} | {step.tokens} | {step.loss:+.4f} | {step.kl:.4f} | {step.ratio:.3f} "
+        f"| {step.clipped:.1%} |"
         for number, step in enumerate(steps, 1)
     ]
     table = [
-        "| step | learned from | trained tokens | loss | KL to the base | mean ratio | clipped |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| step | trained tokens | loss | KL to the base | mean ratio | clipped |",
+        "| --- | --- | --- | --- | --- | --- |",
         *rows,
     ]
     picture = ["![Loss and KL, step by step](steps.svg)", "", *table] if steps else []

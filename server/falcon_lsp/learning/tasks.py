@@ -95,14 +95,6 @@ def draw(
     return drawn
 
 
-def readable(batch: Sequence[Episode], history: Sequence[Episode]) -> dict[Key, list[Episode]]:
-    """Return of each task all episodes that are not later than those of ``batch``."""
-    taken = {episode.completion_id for episode in batch}
-    newest = max((episode.time for episode in batch), default=0.0)
-    before = (e for e in history if e.time < newest and e.completion_id not in taken)
-    return _grouped([*batch, *before])
-
-
 def make_task(
     key: Key,
     episodes: Sequence[Episode],

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 
 import torch
@@ -80,8 +81,7 @@ class Recipe:
 class TrainingRun:
     """What training did. ``skipped`` are examples that could not be used after all.
 
-    ``rewards`` are those of fresh answers, where any were asked for; ``read`` the episodes around
-    which code was studied before.
+    ``rewards`` are those of fresh answers, where any were asked for.
     """
 
     used: tuple[TrainingExample, ...]
@@ -89,7 +89,6 @@ class TrainingRun:
     steps: tuple[StepStats, ...]
     stopped: str
     rewards: tuple[Reward, ...] = ()
-    read: tuple[str, ...] = ()
 
 
 def train(
@@ -111,12 +110,19 @@ def train(
     if walk.stopped:
         return _told(walk, examples)
     samples, walk.skipped = _score(model, examples, locate, recipe, token)
-    batches = list(_minibatches(in_units(samples), recipe))
-
-    def gradient(number: int) -> StepStats:
-        return _gradient(model, batches[number], recipe, number, token, crew)
-
-    walk.go(len(batches), gradient, recipe.kl_cap, on_step)
+    units = in_units(samples)
+    stopped = "all steps done" if units else "nothing to train on"
+    for number, batch in enumerate(_minibatches(units, recipe)):
+        if number < len(walk.steps):
+            continue
+        stats = _gradient(model, batch, recipe, number, token, crew)
+        if not (isfinite(stats.loss) and stats.kl <= recipe.kl_cap):
+            stopped = f"step taken back: KL {stats.kl:.3f}, cap {recipe.kl_cap:g}"
+            walk.take_back()
+            break
+        walk.take(stats)
+        on_step(stats)
+    walk.end(stopped)
     return _told(walk, examples)
 
 

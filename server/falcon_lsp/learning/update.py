@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from math import ceil
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -22,18 +21,17 @@ from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.learning.crew import ALONE, Crew
 from falcon_lsp.learning.dataset import Encoding, TrainingExample
 from falcon_lsp.learning.gate import LEAST_LIKED, Verdict
-from falcon_lsp.learning.inner import Inner
 from falcon_lsp.learning.journal import NO_JOURNAL, Journal
 from falcon_lsp.learning.losses import Objective
 from falcon_lsp.learning.material import Material, appraised, build_lessons, sort_out
 from falcon_lsp.learning.meta import Learned, learn
 from falcon_lsp.learning.policy_model import PolicyModel
+from falcon_lsp.learning.practice import Practice
 from falcon_lsp.learning.publishing import Candidate, Publisher, locate, workspaces_to_serve
 from falcon_lsp.learning.replays import Replayer
 from falcon_lsp.learning.rewards import Appraiser, mean_terms
-from falcon_lsp.learning.study import StudyRecipe
-from falcon_lsp.learning.tasks import Key, MetaRecipe, draw, make_task, readable
-from falcon_lsp.learning.trainer import Recipe
+from falcon_lsp.learning.tasks import Key, MetaRecipe, draw, make_task
+from falcon_lsp.learning.trainer import Recipe, TrainingRun, train
 from falcon_lsp.learning.update_report import UpdateReport, WorkspaceVersion
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.model.adapters import AdapterRegistry, scope_of
@@ -53,8 +51,7 @@ class Updater:
     ``appraiser`` finds the gated terms of rewards; the default one asks no judge. What training has
     done is kept in ``journal`` until the update has come to its end. In a ``crew`` all train
     together; the leader judges and publishes, the others hear its verdict.
-    The gate asks again for ``replays`` answers, none when 0. ``reading`` is how the code around the
-    episodes is studied first (`falcon_lsp.learning.study`).
+    The gate asks again for ``replays`` answers, none when 0.
     """
 
     def __init__(
@@ -66,7 +63,6 @@ class Updater:
         keep: int,
         recipe: Recipe | None = None,
         levels: MetaRecipe | None = None,
-        reading: StudyRecipe | None = None,
         appraiser: Appraiser | None = None,
         replays: int = REPLAYS,
         journal: Journal = NO_JOURNAL,
@@ -75,7 +71,6 @@ class Updater:
         self._registry, self._files, self._keep = registry, files, keep
         self._threads, self._replays = threads, replays
         self._recipe, self._levels = recipe or Recipe(), levels or MetaRecipe()
-        self._reading = reading or StudyRecipe()
         self._appraiser = appraiser or Appraiser()
         self._journal, self._crew = Journal(journal.folder, files.sha256), crew
         tokenizer = CodeTokenizer.from_folder(files.folder)
@@ -105,8 +100,7 @@ class Updater:
         base = self._files.folder
         model = PolicyModel(base, self._locate(parent), recipe.shape, recipe.seed)
         emit({"event": "phase", "phase": "training", "episodes": len(material.examples)})
-        code = readable(_taught(episodes, material), history)
-        learned = self._learn(model, drawn, known, code, material, emit, token)
+        learned = self._learn(model, drawn, known, material, emit, token)
         if not learned.steps:
             results = material.answers(learned.skipped, f"skipped:{learned.stopped}")
             return UpdateReport(results, parent=parent, stopped=learned.stopped)
@@ -161,9 +155,10 @@ class Updater:
         self, episodes: Sequence[Episode], history: Sequence[Episode], material: Material
     ) -> dict[Key, list[Episode]]:
         """Return each task's episodes: the batch's examples, and some of ``history``."""
+        taught = {example.completion_id for example in material.examples}
         given = {episode.completion_id for episode in episodes}
         return draw(
-            _taught(episodes, material),
+            [episode for episode in episodes if episode.completion_id in taught],
             [episode for episode in history if episode.completion_id not in given],
             self._levels,
             self._recipe.seed,
@@ -190,30 +185,42 @@ class Updater:
         model: PolicyModel,
         drawn: Mapping[Key, list[Episode]],
         known: Mapping[str, TrainingExample],
-        code: Mapping[Key, Sequence[Episode]],
         material: Material,
         emit: Emit,
         token: CancellationToken,
     ) -> Learned:
         """Train both levels; ``model`` is left anywhere."""
-        levels = self._levels
+        recipe, levels = self._recipe, self._levels
         tasks = [
             make_task(key, group, known, self._encoding, levels) for key, group in drawn.items()
         ]
-        inner = Inner(
+
+        episodes = {each.completion_id: each for group in drawn.values() for each in group}
+        practice = Practice(
             model,
             self._encoding,
-            self._recipe,
-            replace(self._reading, windows=ceil(self._reading.windows / len(tasks))),
+            recipe,
             self._appraiser,
-            self._locate,
-            {each.completion_id: each for group in drawn.values() for each in group},
-            code,
+            episodes,
             emit,
             token,
             self._journal,
             self._crew,
         )
+
+        def steps(examples: Sequence[TrainingExample]) -> TrainingRun:
+            return train(
+                model,
+                examples,
+                self._locate,
+                recipe,
+                lambda step: emit({"event": "step", **asdict(step)}),
+                token,
+                self._journal,
+                self._crew,
+            )
+
+        inner = practice.run if recipe.objective is Objective.ON_POLICY else steps
         homes = workspaces_to_serve(material.later.judgements, LEAST_LIKED)
         return learn(model, tasks, homes, inner, levels, token)
 
@@ -233,12 +240,6 @@ class Updater:
             learned.update(version.completion_ids)
             current = version.parent
         return frozenset(learned)
-
-
-def _taught(episodes: Sequence[Episode], material: Material) -> list[Episode]:
-    """Return the episodes that are trained on."""
-    names = {example.completion_id for example in material.examples}
-    return [episode for episode in episodes if episode.completion_id in names]
 
 
 def _report(

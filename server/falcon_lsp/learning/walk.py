@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from math import isfinite
 from typing import Any, Protocol
 
 import torch
@@ -18,10 +16,7 @@ from falcon_lsp.learning.policy_model import PolicyModel
 
 @dataclass(frozen=True, slots=True)
 class StepStats:
-    """One optimiser step; ``kl`` is against the base in nats per trained token, before the step.
-
-    ``source`` is what it learned from: feedback, or the code around it.
-    """
+    """One optimiser step; ``kl`` is against the base in nats per trained token, before the step."""
 
     step: int
     loss: float
@@ -29,7 +24,6 @@ class StepStats:
     ratio: float
     clipped: float
     tokens: int
-    source: str = "feedback"
 
 
 class Pace(Protocol):
@@ -71,28 +65,6 @@ class Walk:
         self._optimizer.step()
         self.steps.append(stats)
         self.write()
-
-    def go(
-        self,
-        count: int,
-        gradient: Callable[[int], StepStats],
-        kl_cap: float,
-        on_step: Callable[[StepStats], None],
-    ) -> None:
-        """Take ``count`` steps, or what is left of them, and end.
-
-        ``gradient`` leaves a step's gradient in the model. A loss that is not finite, or a KL above
-        ``kl_cap``, is the doing of the step before: it is taken back and ends the run.
-        """
-        for number in range(len(self.steps), count):
-            stats = gradient(number)
-            if not (isfinite(stats.loss) and stats.kl <= kl_cap):
-                self.take_back()
-                self.end(f"step taken back: KL {stats.kl:.3f}, cap {kl_cap:g}")
-                return
-            self.take(stats)
-            on_step(stats)
-        self.end("all steps done" if count else "nothing to train on")
 
     def take_back(self) -> None:
         """Undo the last step."""

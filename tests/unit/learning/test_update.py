@@ -14,7 +14,7 @@ import torch
 from episodes_factory import episode
 from falcon_lsp.core.cancellation import CancellationToken, Cancelled
 from falcon_lsp.core.types import Outcome
-from falcon_lsp.learning import inner, policy_model
+from falcon_lsp.learning import policy_model, update
 from falcon_lsp.learning.dataset import Encoding
 from falcon_lsp.learning.losses import Objective
 from falcon_lsp.learning.rewards import Appraiser, Quality
@@ -177,8 +177,8 @@ def test_weights_that_are_not_finite_are_not_even_kept(
             model.parameters[0].fill_(float("nan"))
         return done
 
-    original = inner.train
-    monkeypatch.setattr(inner, "train", broken_train)
+    original = update.train
+    monkeypatch.setattr(update, "train", broken_train)
     report = run(updater, told(encoding, [GOOD] * 20))
     assert report.verdict is not None
     assert not report.verdict.promoted
