@@ -127,6 +127,9 @@ def report(arguments: argparse.Namespace) -> int:
 
 def train_from_logs(arguments: argparse.Namespace) -> int:
     """Train in the foreground from the ledger, or from exported JSON lines."""
+    from falcon_lsp.learning.supervisor import RESTING
+
+    os.environ.update(RESTING | os.environ)  # before PyTorch is loaded
     from falcon_lsp.learning.report import TrainingError, train_from_logs
     from falcon_lsp.learning.report_files import report_folder, write_report
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 import threading
@@ -33,6 +34,9 @@ GRACE = 10.0
 """Seconds that a worker gets to put its batch back before it is killed."""
 REST = 60.0
 """Seconds between two slices of training."""
+RESTING = {"OMP_WAIT_POLICY": "passive"}
+"""Environment in which training begins: OpenMP's threads sleep when they wait for each other. Where
+other programs are at work, threads that spin instead burn what they were to save."""
 
 
 class TrainingSupervisor:
@@ -184,6 +188,7 @@ class TrainingSupervisor:
                 text=True,
                 encoding="utf-8",
                 errors="replace",
+                env={**RESTING, **os.environ},
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
             child = self._child

@@ -70,6 +70,18 @@ def test_what_the_worker_says_is_passed_on_and_noise_is_not(bench) -> None:
     assert one.supervisor.status()["paused"] == ""
 
 
+@pytest.mark.parametrize(("set_by_user", "heard"), [(None, "passive"), ("active", "active")])
+def test_threads_of_the_trainer_do_not_spin_unless_the_user_wants_it(
+    bench, monkeypatch, set_by_user, heard
+) -> None:
+    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    if set_by_user is not None:
+        monkeypatch.setenv("OMP_WAIT_POLICY", set_by_user)
+    one = bench("import os; say(event='told', waits=os.environ['OMP_WAIT_POLICY'])")
+    one.supervisor.request("test")
+    assert one.next() == {"event": "told", "waits": heard}
+
+
 @pytest.mark.parametrize(("pending", "options"), [(3, {}), (9, {"enable": False})])
 def test_nothing_starts_without_enough_episodes_and_consent(bench, pending, options) -> None:
     one = bench("say(event='started')", pending=pending, **options)
