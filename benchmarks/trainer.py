@@ -39,6 +39,7 @@ from falcon_lsp.learning.journal import Journal
 from falcon_lsp.learning.losses import Objective
 from falcon_lsp.learning.policy_model import LoraShape, PolicyModel, linear_layers
 from falcon_lsp.learning.rewards import Reward
+from falcon_lsp.learning.supervisor import RESTING
 from falcon_lsp.learning.trainer import Recipe, train
 from falcon_lsp.learning.update import Updater
 from falcon_lsp.memory.episodes import Episode
@@ -110,7 +111,8 @@ def measure(side: str, options: argparse.Namespace) -> dict[str, Any]:
         sys.executable, __file__, "--side", side, "--episodes", str(options.episodes),
         "--epochs", str(options.epochs), "--threads", str(options.threads),
     ]  # fmt: skip
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    env = {**RESTING, **os.environ}  # as the product starts its trainer, and no worse for TRL
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=env)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     rate = f"{found['tokens_per_s']:.0f} tokens/s, " if "tokens_per_s" in found else ""
     print(f"{side}: {rate}{found['processor_s']:.0f} s, {found['peak_mb']:.0f} MB", flush=True)
@@ -169,8 +171,7 @@ def run_update(options: argparse.Namespace) -> dict[str, Any]:
         "episodes": len(told),
         "used": report.used,
         "steps": len(report.steps),
-        "first_loss": report.steps[0].loss,
-        "last_loss": report.steps[-1].loss,
+        "losses": [step.loss for step in report.steps],
         "processor_s": end - start,
         "phases": {name: after - when for (name, when), after in zip(phases, ends, strict=True)},
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
