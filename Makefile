@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 NPM := npm --no-fund --no-audit --loglevel=error
 
 .DEFAULT_GOAL := help
-.PHONY: help install model node demo test test-vscode pictures check format vsix wheel bench bench-latency bench-infill bench-context bench-quiet bench-instant bench-learning bench-trainer bench-falcon clean
+.PHONY: help install model node demo test test-vscode trial pictures check format vsix wheel bench bench-latency bench-infill bench-context bench-quiet bench-instant bench-learning bench-trainer bench-falcon clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -34,6 +34,9 @@ test: model node ## everything that must hold: lint, types, tests in Python and 
 
 test-vscode: model vsix tests/vscode/node_modules/.installed ## type, accept and reject in a real VS Code (Linux on x86-64)
 	$(BIN)/python -m pytest tests/vscode
+
+trial: vsix tests/vscode/node_modules/.installed ## be a new user of the VSIX with nothing prepared (downloads a gigabyte)
+	FALCON_TRIAL=1 $(BIN)/python -m pytest tests/vscode/test_trial.py -s
 
 pictures: test-vscode ## take the pictures of README and walkthrough anew
 	cp build/pictures/*.png extension/media/
