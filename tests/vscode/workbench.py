@@ -100,8 +100,10 @@ class Workbench:
     # ---------------------------------------------------------------- life
 
     def reload(self) -> None:
-        """Close the window and open another one."""
-        self.page.close()
+        """Close the window and open another one, once what ran for the first has ended."""
+        served = self.servers()
+        self._leave()
+        until(lambda: not any(one.is_running() for one in served), "end of the window's server")
         self.page = self._open_window()
 
     @contextmanager
@@ -112,7 +114,7 @@ class Workbench:
         other.project.mkdir()
         other.page = other._open_window()
         yield other
-        other.page.close()
+        other._leave()
         self.page.bring_to_front()
 
     def stop(self) -> None:
@@ -181,6 +183,11 @@ class Workbench:
                 return bool(answer.status == 200)
         except OSError:
             return False
+
+    def _leave(self) -> None:
+        """Leave the page, so that the editor hears of it; what is cut off is waited for."""
+        self.page.goto("about:blank")
+        self.page.close()
 
     def _open_window(self) -> Page:
         page = self._browser.new_page(viewport=WINDOW)
