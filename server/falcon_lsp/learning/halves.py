@@ -44,6 +44,10 @@ class Halves:
         hidden = _run(self._upper, states, positions, segments)
         return hidden[0, torch.tensor(picks, device=hidden.device)]
 
+    def release(self) -> None:
+        """Forget all outputs of the lower part."""
+        self._outputs.clear()
+
     @torch.no_grad()
     def _below(self, tree: Tree) -> Tensor:
         """Return what the lower part makes of ``tree``: ``(1, T, H)``."""
@@ -78,6 +82,11 @@ class Bounded:
         self._size += value.nbytes
         while self._size > self._most:
             self._size -= self._kept.popitem(last=False)[1].nbytes
+
+    def clear(self) -> None:
+        """Keep nothing."""
+        self._kept.clear()
+        self._size = 0
 
 
 def _part(body: nn.Module, layers: Any, norm: Any) -> nn.Module:

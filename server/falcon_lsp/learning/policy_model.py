@@ -90,6 +90,11 @@ class PolicyModel:
         with torch.no_grad():
             return token_logprobs(self.logits(batch), batch.targets)
 
+    def release(self) -> None:
+        """Give back the memory of what was computed before; the next pass computes it again."""
+        self._halves.release()
+        self._base_states.clear()
+
     @contextlib.contextmanager
     def base(self) -> Iterator[None]:
         """Compute without any adapter inside the block; what is asked again is remembered."""

@@ -117,6 +117,7 @@ class Publisher:
         measured = measure(
             model, current, later.judgements, regression_set(), self._encoding, self._token
         )
+        model.release()  # makes room for the engine that answers
         asked = self._replayer.choose(later.episodes)
         if not asked or not measured.finite:
             return measured

@@ -138,3 +138,23 @@ def test_the_least_recently_used_goes_first() -> None:
     kept.get("a")
     kept.put("d", torch.zeros(1))
     assert [name for name in "abcd" if kept.get(name) is None] == ["b"]
+
+
+def test_room_is_made_and_filled_again() -> None:
+    kept = Bounded(3 * 4)
+    for name in "abc":
+        kept.put(name, torch.zeros(1))
+    kept.clear()
+    for name in "def":
+        kept.put(name, torch.zeros(1))
+    assert [name for name in "abcdef" if kept.get(name) is not None] == ["d", "e", "f"]
+
+
+def test_a_model_that_gave_its_memory_back_says_the_same(tiny_model) -> None:
+    model = PolicyModel(tiny_model, None, LoraShape(), 0)
+    batch = collate(FAMILY)
+    with model.base():
+        before = model.logits(batch)
+    model.release()
+    with model.base():
+        assert torch.equal(model.logits(batch), before)
