@@ -82,13 +82,28 @@ export async function install(
       report("Wheels are missing; the package index is asked for the rest");
     }
   }
-  await attempt(step, own, [...pip, ...here, ...(await builds(machine)), wheel]);
+  if (await wantsCpuBuild(machine)) {
+    report("Installing PyTorch's build for processors");
+    try {
+      await attempt(step, own, [...pip, ...here, "--index-url", CPU_BUILDS, "--retries", "1", "torch"]);
+    } catch (error) {
+      if (signal.aborted) {
+        throw error;
+      }
+      report("PyTorch's own index did not answer; the package index has a larger build");
+    }
+  }
+  await attempt(step, own, [...pip, ...here, wheel]);
 }
 
-/** Where pip looks beside its index. */
-async function builds({ platform, isFile }: Installer): Promise<string[]> {
-  const cuda = platform !== "linux" || (await isFile(NVIDIA_DRIVER));
-  return cuda ? [] : ["--extra-index-url", CPU_BUILDS];
+/**
+ * Whether PyTorch's own index is asked for PyTorch.
+ *
+ * For nothing else: beside the package index it would be asked for every package, and could answer
+ * in its name.
+ */
+async function wantsCpuBuild({ platform, isFile }: Installer): Promise<boolean> {
+  return platform === "linux" && !(await isFile(NVIDIA_DRIVER));
 }
 
 interface Step {

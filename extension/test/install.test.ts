@@ -6,7 +6,6 @@ import { beforeEach, test } from "node:test";
 import { install, INSTALL_FAILED, type Installer } from "../src/install";
 
 const WHEEL = "/extension/server-wheel/falcon_lsp-1.0.0-py3-none-any.whl";
-const CPU = "--extra-index-url https://download.pytorch.org/whl/cpu";
 const GPU = "/proc/driver/nvidia/version";
 let venv: string;
 let ran: string[];
@@ -52,19 +51,27 @@ const start = (on: Installer): Promise<void> =>
   install("/usr/bin/python3", on, (line) => told.push(line), new AbortController().signal);
 
 const own = (): string => path.posix.join(venv, "bin", "python");
-const pip = (...more: string[]): string =>
-  [`${own()} -m pip install --disable-pip-version-check --no-input --upgrade`, ...more, WHEEL].join(
+const INSTALL = "-m pip install --disable-pip-version-check --no-input --upgrade";
+const pip = (...more: string[]): string => [own(), INSTALL, ...more, WHEEL].join(" ");
+const torch = (...more: string[]): string =>
+  [own(), INSTALL, ...more, "--index-url https://download.pytorch.org/whl/cpu --retries 1 torch"].join(
     " ",
   );
 
 test("an environment is made, and the carried wheel goes into it", async () => {
   await start(machine());
-  assert.deepEqual(ran, [`/usr/bin/python3 -m venv ${venv}`, pip(CPU)]);
+  assert.deepEqual(ran, [`/usr/bin/python3 -m venv ${venv}`, torch(), pip()]);
 });
 
 test("an environment that exists is only updated", async () => {
   await start(machine("", "", [own()]));
-  assert.deepEqual(ran, [pip(CPU)]);
+  assert.deepEqual(ran, [torch(), pip()]);
+});
+
+test("where PyTorch's own index is out of reach, the package index has to do", async () => {
+  await start(machine("--index-url", "NewConnectionError", [own()]));
+  assert.deepEqual(ran, [torch(), pip()]);
+  assert.match(told.at(-1) ?? "", /larger build/);
 });
 
 const builds: [name: string, Partial<Installer>, files: string[]][] = [
@@ -86,7 +93,8 @@ test("wheels on this machine are enough", async () => {
 
 test("what they lack comes from the index", async () => {
   await start(machine("--no-index", "", [own()], { wheels: ["/storage/wheels"] }));
-  assert.deepEqual(ran.slice(1), [pip("--find-links", "/storage/wheels", CPU)]);
+  const here = ["--find-links", "/storage/wheels"];
+  assert.deepEqual(ran.slice(1), [torch(...here), pip(...here)]);
 });
 
 test("half an environment does not stay", async () => {

@@ -16,9 +16,11 @@ from workbench import Workbench, until
 
 from falcon_lsp.config import Config
 
-pytestmark = pytest.mark.skipif("FALCON_TRIAL" not in os.environ, reason="asked for: make trial")
-
 HOUR = 3600.0
+pytestmark = [
+    pytest.mark.skipif("FALCON_TRIAL" not in os.environ, reason="asked for: make trial"),
+    pytest.mark.timeout(HOUR),
+]
 
 
 @pytest.fixture
