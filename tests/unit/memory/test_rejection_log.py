@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,7 @@ def blocked(rejections: Rejections, workspace: str = WORKSPACE) -> bool:
     return rejections.block(workspace, BEFORE, TEXT, time.time())
 
 
-def no(name: str = "c1", **where: str) -> list:
+def no(name: str = "c1", **where: Any) -> list:
     return episode_events(name, what=Outcome.REJECTED, kept=0, **where)
 
 
@@ -87,19 +88,21 @@ def test_what_is_too_old_is_not_read(store: Store, opened) -> None:
     assert service.rejections() == []
 
 
+NOW = dt.datetime.now().astimezone()
 FORGETTING = [
     pytest.param({"completion_ids": ["c1"]}, id="the episode"),
     pytest.param({"event_id": "c1:outcome"}, id="an event"),
     pytest.param({"path": "src/a.py"}, id="the file"),
     pytest.param({"workspace": WORKSPACE}, id="the workspace"),
-    pytest.param({"day": dt.datetime.now().astimezone().date()}, id="the day"),
+    pytest.param({"day": NOW.date()}, id="the day"),
 ]
 
 
 @pytest.mark.parametrize("what", FORGETTING)
 def test_forgetting_forgets_the_rejection(store: Store, opened, what: dict) -> None:
     service, rejections = opened()
-    service.record([*no(), *no("c2", workspace="file:///other", path="b.py", time=1.7e9)])
+    other = no("c2", workspace="file:///other", path="b.py", time=1.7e9)
+    service.record([*no(time=NOW.timestamp()), *other])
     service.follow()
     assert blocked(rejections)
     service.forget(**what)
