@@ -186,6 +186,7 @@ class Workbench:
 
     def _leave(self) -> None:
         """Leave the page, so that the editor hears of it; what is cut off is waited for."""
+        self.foreseen.append("Channel has been closed")  # of what its extension host still says
         self.page.goto("about:blank")
         self.page.close()
 
