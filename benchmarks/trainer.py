@@ -39,7 +39,7 @@ from falcon_lsp.learning.journal import Journal
 from falcon_lsp.learning.losses import Objective
 from falcon_lsp.learning.policy_model import LoraShape, PolicyModel, linear_layers
 from falcon_lsp.learning.rewards import Reward
-from falcon_lsp.learning.supervisor import RESTING
+from falcon_lsp.learning.supervisor import training_environment
 from falcon_lsp.learning.trainer import Recipe, train
 from falcon_lsp.learning.update import Updater
 from falcon_lsp.memory.episodes import Episode
@@ -111,7 +111,7 @@ def measure(side: str, options: argparse.Namespace) -> dict[str, Any]:
         sys.executable, __file__, "--side", side, "--episodes", str(options.episodes),
         "--epochs", str(options.epochs), "--threads", str(options.threads),
     ]  # fmt: skip
-    env = {**RESTING, **os.environ}  # as the product starts its trainer, and no worse for TRL
+    env = training_environment()  # as the product starts its trainer, and no worse for TRL
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=env)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     rate = f"{found['tokens_per_s']:.0f} tokens/s, " if "tokens_per_s" in found else ""

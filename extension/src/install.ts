@@ -73,23 +73,15 @@ export async function install(
   const here = wheels.flatMap((folder) => ["--find-links", folder]);
   if (here.length > 0) {
     report("Installing from the wheels on this machine");
-    try {
-      return await attempt(step, own, [...pip, "--no-index", ...here, wheel]);
-    } catch (error) {
-      if (signal.aborted) {
-        throw error;
-      }
-      report("Wheels are missing; the package index is asked for the rest");
+    if (await succeeds(step, own, [...pip, "--no-index", ...here, wheel])) {
+      return;
     }
+    report("Wheels are missing; the package index is asked for the rest");
   }
   if (await wantsCpuBuild(machine)) {
     report("Installing PyTorch's build for processors");
-    try {
-      await attempt(step, own, [...pip, ...here, "--index-url", CPU_BUILDS, "--retries", "1", "torch"]);
-    } catch (error) {
-      if (signal.aborted) {
-        throw error;
-      }
+    const alone = ["--index-url", CPU_BUILDS, "--retries", "1", "torch"];
+    if (!(await succeeds(step, own, [...pip, ...here, ...alone]))) {
       report("PyTorch's own index did not answer; the package index has a larger build");
     }
   }
@@ -124,6 +116,19 @@ async function attempt(step: Step, command: string, args: string[]): Promise<voi
     await machine.run(command, args, { signal, onLine });
   } catch (error) {
     throw signal.aborted ? error : new InstallFailed(sentence(printed.join("\n"), machine));
+  }
+}
+
+/** Run a program that may fail; rejects only when the user has cancelled. */
+async function succeeds(step: Step, command: string, args: string[]): Promise<boolean> {
+  try {
+    await attempt(step, command, args);
+    return true;
+  } catch (error) {
+    if (step.signal.aborted) {
+      throw error;
+    }
+    return false;
   }
 }
 

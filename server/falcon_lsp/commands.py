@@ -127,9 +127,9 @@ def report(arguments: argparse.Namespace) -> int:
 
 def train_from_logs(arguments: argparse.Namespace) -> int:
     """Train in the foreground from the ledger, or from exported JSON lines."""
-    from falcon_lsp.learning.supervisor import RESTING
+    from falcon_lsp.learning.supervisor import training_environment
 
-    os.environ.update(RESTING | os.environ)  # before PyTorch is loaded
+    os.environ.update(training_environment())  # before PyTorch is loaded
     from falcon_lsp.learning.report import TrainingError, train_from_logs
     from falcon_lsp.learning.report_files import report_folder, write_report
 

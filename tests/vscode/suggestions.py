@@ -6,7 +6,11 @@ its own, whose second function begins like its first.
 
 from __future__ import annotations
 
+from ledger_view import wait_for
 from workbench import Workbench
+
+from falcon_lsp.core.types import Outcome
+from falcon_lsp.memory.episodes import Episode
 
 TEXT = (
     "def {0}_sum({0}):\n    return {0}.first + {0}.second\n\n\n"
@@ -29,3 +33,10 @@ def begin(editor: Workbench, name: str, text: str = TEXT, rest: str = REST) -> s
     editor.type(prepare(editor, name, text))
     editor.wait_for_ghost(rest)
     return rest
+
+
+def take(editor: Workbench, name: str) -> Episode:
+    """Open a file of its own, take its suggestion with Tab, and wait until that is recorded."""
+    begin(editor, name)
+    editor.press("Tab")
+    return wait_for(editor, f"{name}.py", Outcome.ACCEPTED)

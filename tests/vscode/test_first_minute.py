@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import site
-import sys
 from pathlib import Path
 
 import pytest
 from conftest import PICTURES, Start
+from newcomer import agree, lone_python, offer
 from workbench import Workbench
 
 SERVER = re.compile(r"_?_?(editable_+impl_)?falcon_lsp.*|distutils-precedence.pth")
@@ -28,11 +28,9 @@ def editor(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Workbench:
     wheels = tmp_path_factory.mktemp("wheels")
     (wheels / "placeholder-1-py3-none-any.whl").touch()
     programs = tmp_path_factory.mktemp("programs")
-    base = Path(sys.base_prefix) / "bin" / "python3"
-    (programs / "python3").symlink_to(base)
     return start(
         {
-            "PATH": f"{programs}:/usr/bin:/bin",
+            "PATH": lone_python(programs),
             "PYTHONPATH": str(packages),
             "FALCON_WHEELS": str(wheels),
             "PIP_NO_BUILD_ISOLATION": "1",
@@ -47,8 +45,7 @@ def test_from_nothing_to_ghost_text(editor: Workbench) -> None:
         "shop.py", "def total(prices):\n    return sum(prices)\n\n\ndef again(prices):\n    r"
     )
     editor.open("shop.py")
-    offer = editor.notification("The falcon-lsp server is not installed yet.")
-    offer.wait_for()
+    offer(editor)
     editor.page.locator(".pane-header", has_text="falcon-lsp").click()
     welcome = editor.page.locator(
         ".welcome-view-content", has_text="goes into a Python environment"
@@ -57,9 +54,7 @@ def test_from_nothing_to_ghost_text(editor: Workbench) -> None:
     editor.shot(PICTURES / "install.png")
     assert editor.servers() == []
 
-    offer.get_by_role("button", name="Install the server").click()
-    dialog = editor.page.locator(".monaco-dialog-box")
-    dialog.get_by_role("button", name="Install", exact=True).click()
+    agree(editor)
     editor.notification("Installing the falcon-lsp server").wait_for()
     editor.wait_for_server(patience=180)
     welcome.wait_for(state="detached")

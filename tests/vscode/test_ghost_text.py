@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from conftest import PICTURES
 from ledger_view import episodes, silences, wait_for
-from suggestions import TEXT, begin, prepare
+from suggestions import TEXT, begin, prepare, take
 from workbench import Workbench, until
 
 from falcon_lsp.completion.features import NAMES
@@ -166,9 +166,7 @@ def test_while_it_is_paused_nothing_is_suggested_or_recorded(editor: Workbench) 
     assert editor.ghost() == ""
     editor.command("falcon-lsp: Pause or Resume")
     editor.wait_until_ready()
-    begin(editor, "pear")
-    editor.press("Tab")
-    wait_for(editor, "pear.py", Outcome.ACCEPTED)
+    take(editor, "pear")
     assert episodes(editor, "lime.py") == []
 
 

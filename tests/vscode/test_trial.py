@@ -6,12 +6,12 @@ No part of the suite, for it downloads a gigabyte: ``make trial``, which tells h
 from __future__ import annotations
 
 import os
-import sys
 import time
 from pathlib import Path
 
 import pytest
 from conftest import ROOT, Start
+from newcomer import agree, lone_python
 from workbench import Workbench, until
 
 from falcon_lsp.config import Config
@@ -25,11 +25,8 @@ pytestmark = [
 
 @pytest.fixture
 def editor(start: Start, tmp_path: Path) -> Workbench:
-    programs = tmp_path / "programs"
-    programs.mkdir()
-    (programs / "python3").symlink_to(Path(sys.base_prefix) / "bin" / "python3")
     environment = {
-        "PATH": f"{programs}:/usr/bin:/bin",
+        "PATH": lone_python(tmp_path),
         "PIP_CONSTRAINT": str(ROOT / "constraints.txt"),
     }
     usual = Config().completion
@@ -45,11 +42,7 @@ def editor(start: Start, tmp_path: Path) -> Workbench:
 def test_from_nothing_to_the_models_first_word(editor: Workbench) -> None:
     editor.write("shop.py", "def total(prices):\n    return sum(prices)\n\n\n")
     editor.open("shop.py")
-    offer = editor.notification("The falcon-lsp server is not installed yet.")
-    offer.get_by_role("button", name="Install the server").click()
-    editor.page.locator(".monaco-dialog-box").get_by_role(
-        "button", name="Install", exact=True
-    ).click()
+    agree(editor)
     begun = time.monotonic()
     editor.wait_for_server(patience=HOUR)
     installed = time.monotonic()

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from ledger_view import episodes, wait_for
-from suggestions import begin
+from suggestions import begin, take
 from workbench import Workbench, until
 
 from falcon_lsp.core.types import Outcome
+
+
+def await_start(editor: Workbench, number: int) -> None:
+    """Wait until a server has come up for that many times, and answers."""
+    editor.wait_for_server(starts=number)
+    editor.wait_until_ready()
 
 
 def test_after_a_restart_it_goes_on(editor: Workbench) -> None:
@@ -14,11 +20,8 @@ def test_after_a_restart_it_goes_on(editor: Workbench) -> None:
     (old,) = editor.servers()
     editor.command("falcon-lsp: Restart Server")
     until(lambda: [one for one in editor.servers() if one.pid != old.pid], "another server")
-    editor.wait_for_server(starts=2)
-    editor.wait_until_ready()
-    begin(editor, "nut")
-    editor.press("Tab")
-    wait_for(editor, "nut.py", Outcome.ACCEPTED)
+    await_start(editor, 2)
+    take(editor, "nut")
     assert before < {one.completion_id for one in episodes(editor)}
     assert not old.is_running()
 
@@ -27,32 +30,23 @@ def test_a_server_that_was_killed_comes_back(editor: Workbench) -> None:
     (server,) = editor.servers()
     editor.foreseen.append("Connection to server got closed")
     server.kill()
-    editor.wait_for_server(starts=3)
-    editor.wait_until_ready()
-    begin(editor, "soy")
-    editor.press("Tab")
-    wait_for(editor, "soy.py", Outcome.ACCEPTED)
+    await_start(editor, 3)
+    take(editor, "soy")
 
 
 def test_a_new_window_finds_everything_again(editor: Workbench) -> None:
     editor.reload()
     editor.open("empty.py")
-    editor.wait_for_server(starts=4)
-    editor.wait_until_ready()
-    begin(editor, "rye")
-    editor.press("Tab")
-    wait_for(editor, "rye.py", Outcome.ACCEPTED)
+    await_start(editor, 4)
+    take(editor, "rye")
 
 
 def test_two_windows_share_what_is_recorded(editor: Workbench) -> None:
-    begin(editor, "oat")
-    editor.press("Tab")
-    mine = wait_for(editor, "oat.py", Outcome.ACCEPTED)
+    mine = take(editor, "oat")
     with editor.another_window("elsewhere") as other:
         other.write("empty.py", "")
         other.open("empty.py")
-        other.wait_for_server(starts=5)
-        other.wait_until_ready()
+        await_start(other, 5)
         assert len(editor.servers()) == 2
         begin(other, "oat")
         other.press("Escape")
@@ -60,9 +54,7 @@ def test_two_windows_share_what_is_recorded(editor: Workbench) -> None:
         assert mine.workspace != theirs.workspace
         assert theirs.workspace.endswith("elsewhere")
 
-        begin(editor, "bean")  # while the other one is open
-        editor.press("Tab")
-        wait_for(editor, "bean.py", Outcome.ACCEPTED)
+        take(editor, "bean")  # while the other one is open
         other.command("falcon-lsp: Show What Was Learned")
         for path in ("oat.py", "bean.py"):
             other.webview().locator("tr", has_text=path).first.wait_for()

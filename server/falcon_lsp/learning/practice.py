@@ -12,7 +12,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from math import ceil, isfinite
+from math import ceil
 from typing import Any
 
 from falcon_lsp.core.cancellation import CancellationToken
@@ -168,14 +168,11 @@ class Practice:
         found = find_gradient(self.model, groups, leash, self.token, self.crew)
         diary.waiting = []
         walk.notes = asdict(diary)
-        if not (isfinite(found.loss) and found.kl <= recipe.kl_cap):
-            walk.take_back()
-            self._end(
-                walk, drills, diary, f"step taken back: KL {found.kl:.3f}, cap {recipe.kl_cap:g}"
-            )
-            return
         number = len(walk.steps)
         stats = StepStats(number, found.loss, found.kl, found.ratio, found.clipped, found.tokens)
+        if too_far := walk.led_too_far(stats):
+            self._end(walk, drills, diary, too_far)
+            return
         walk.take(stats)
         self.emit({"event": "step", **asdict(stats)})
 

@@ -117,10 +117,10 @@ class Publisher:
         measured = measure(
             model, current, later.judgements, regression_set(), self._encoding, self._token
         )
-        model.release()  # makes room for the engine that answers
         asked = self._replayer.choose(later.episodes)
         if not asked or not measured.finite:
             return measured
+        model.release()  # makes room for the engine that answers
         before = self._replayer(current, against, asked, self._token)
         after = self._replayer(saved, candidate.adapter_id, asked, self._token)
         return with_replays(measured, before, after)

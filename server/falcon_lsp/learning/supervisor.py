@@ -34,12 +34,12 @@ GRACE = 10.0
 """Seconds that a worker gets to put its batch back before it is killed."""
 REST = 60.0
 """Seconds between two slices of training."""
-RESTING = {
+_RESTING = {
     "OMP_WAIT_POLICY": "passive",
     "MALLOC_MMAP_THRESHOLD_": "1048576",
     "MALLOC_ARENA_MAX": "2",
 }
-"""Environment in which training begins.
+"""How training waits and frees, unless the user says otherwise.
 
 OpenMP's threads sleep when they wait for each other: where other programs are at work, threads that
 spin instead burn what they were to save. And tensors go back to the system when they are freed: in
@@ -196,7 +196,7 @@ class TrainingSupervisor:
                 text=True,
                 encoding="utf-8",
                 errors="replace",
-                env={**RESTING, **os.environ},
+                env=training_environment(),
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
             child = self._child
@@ -258,6 +258,11 @@ class TrainingSupervisor:
 def update_size(config: Config) -> int:
     """Return how many finished episodes make one update."""
     return max(config.learning.batch_episodes, LEAST_EPISODES)
+
+
+def training_environment() -> dict[str, str]:
+    """Return the variables with which a process that trains begins: ours below the user's."""
+    return {**_RESTING, **os.environ}
 
 
 def _arguments(store: Store, config: Config) -> list[str]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
 from pathlib import Path
 
 import torch
@@ -116,9 +115,8 @@ def train(
         if number < len(walk.steps):
             continue
         stats = _gradient(model, batch, recipe, number, token, crew)
-        if not (isfinite(stats.loss) and stats.kl <= recipe.kl_cap):
-            stopped = f"step taken back: KL {stats.kl:.3f}, cap {recipe.kl_cap:g}"
-            walk.take_back()
+        if too_far := walk.led_too_far(stats):
+            stopped = too_far
             break
         walk.take(stats)
         on_step(stats)

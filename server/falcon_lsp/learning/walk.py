@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Any, Protocol
 
 import torch
@@ -27,7 +28,7 @@ class StepStats:
 
 
 class Pace(Protocol):
-    """How large a step is."""
+    """How large a step is, and how far steps may lead."""
 
     @property
     def learning_rate(self) -> float:
@@ -36,6 +37,10 @@ class Pace(Protocol):
     @property
     def gradient_norm(self) -> float:
         """Longest gradient; longer ones are cut to it."""
+
+    @property
+    def kl_cap(self) -> float:
+        """Largest KL to the base, in nats per token."""
 
 
 class Walk:
@@ -66,9 +71,15 @@ class Walk:
         self.steps.append(stats)
         self.write()
 
-    def take_back(self) -> None:
-        """Undo the last step."""
+    def led_too_far(self, stats: StepStats) -> str:
+        """Undo the last step if it led above the cap, as ``stats`` of the next one show.
+
+        So it did where the loss is not finite. Returns what happened, empty when all is well.
+        """
+        if isfinite(stats.loss) and stats.kl <= self._pace.kl_cap:
+            return ""
         self._model.restore(self._previous)
+        return f"step taken back: KL {stats.kl:.3f}, cap {self._pace.kl_cap:g}"
 
     def end(self, reason: str) -> None:
         """Take no further step."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 import torch
 
 from episodes_factory import episode
+from even_appraiser import Even
 from falcon_lsp.core.cancellation import CancellationToken, Cancelled
 from falcon_lsp.core.types import Outcome
 from falcon_lsp.learning import practice
@@ -25,7 +25,7 @@ from falcon_lsp.learning.material import build_lessons
 from falcon_lsp.learning.pace import Limits, PacedToken, SliceOver
 from falcon_lsp.learning.policy_model import LoraShape, PolicyModel
 from falcon_lsp.learning.practice import Practice
-from falcon_lsp.learning.rewards import Appraiser, TestOutcome, Verdict
+from falcon_lsp.learning.rewards import Appraiser
 from falcon_lsp.learning.rollouts import Rollout, Sampler
 from falcon_lsp.learning.trainer import Recipe, TrainingRun
 from falcon_lsp.memory.episodes import Episode
@@ -34,16 +34,6 @@ STANDS = "total + a - b"
 RECIPE = Recipe(
     Objective.ON_POLICY, learning_rate=2e-3, epochs=2, contexts=2, samples=4, kl_cap=5.0
 )
-
-
-class Even(Appraiser):
-    """Stands in for tests of a workspace: texts of even length pass."""
-
-    def outcomes(
-        self, episode: Episode, token: CancellationToken | None = None
-    ) -> Sequence[TestOutcome]:
-        even = len(episode.suggestion.text) % 2 == 0
-        return [TestOutcome(Verdict.PASSED if even else Verdict.FAILED)]
 
 
 def declined(count: int = 4, stands: str = STANDS) -> list[Episode]:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from episodes_factory import episode
+from even_appraiser import Even
 from falcon_lsp.config import from_client_options, options
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.paths import Store
@@ -19,7 +20,6 @@ from falcon_lsp.learning.dataset import Encoding
 from falcon_lsp.learning.journal import Journal
 from falcon_lsp.learning.losses import Objective
 from falcon_lsp.learning.regression import regression_set
-from falcon_lsp.learning.rewards import Appraiser, TestOutcome, Verdict
 from falcon_lsp.learning.trainer import Recipe
 from falcon_lsp.learning.update import Updater
 from falcon_lsp.learning.update_report import UpdateReport
@@ -35,16 +35,6 @@ RECIPE = Recipe(
 
 class Killed(Exception):
     pass
-
-
-class Even(Appraiser):
-    """Stands in for tests of a workspace: fresh answers of even length pass."""
-
-    def outcomes(
-        self, episode: Episode, token: CancellationToken | None = None
-    ) -> Sequence[TestOutcome]:
-        even = len(episode.suggestion.text) % 2 == 0
-        return [TestOutcome(Verdict.PASSED if even else Verdict.FAILED)]
 
 
 @pytest.fixture(autouse=True)
