@@ -99,11 +99,19 @@ def _check_settled(payload: Mapping[str, Any]) -> None:
     _require(payload, "text", str)
 
 
+def _check_held(payload: Mapping[str, Any]) -> None:
+    _require(payload, "propensity", int, float)
+    _require(payload, "features_version", int)
+    for number in _require(payload, "features", list):
+        _require({"features": number}, "features", int, float)
+
+
 _PAYLOADS = {
     Kind.SUGGESTED: _check_suggested,
     Kind.OUTCOME: _check_outcome,
     Kind.DIAGNOSTICS: _check_diagnostics,
     Kind.SETTLED: _check_settled,
+    Kind.HELD: _check_held,
 }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from falcon_lsp.core.types import Outcome, Snippet
+from falcon_lsp.core.types import Outcome, Prompt, Snippet, Suggestion
 from falcon_lsp.memory import events as ev
 from falcon_lsp.memory.event_log import to_line
 from falcon_lsp.memory.ledger import Job, Ledger, LedgerUnavailable
@@ -248,14 +248,20 @@ def test_forgetting_nothing_in_particular_is_refused(ledger: Ledger) -> None:
 
 
 def test_an_export_can_be_imported(ledger: Ledger, tmp_path: Path) -> None:
+    unseen = Suggestion(
+        "c3", "x", 0, Prompt("a.py", "", ""), "model", "test-model", "base",
+        propensity=0.25, features=(1.0, 2.5), features_version=1,
+    )  # fmt: skip
     ledger.append([*episode_events("c1"), *episode_events("c2", text="naïve 😀")])
+    ledger.append([ev.held(place("c3"), unseen)])
+    assert {event.kind for _, event in ledger.events()} == set(ev.Kind)
     out = io.StringIO()
-    assert ledger.export_jsonl(out) == 8
+    assert ledger.export_jsonl(out) == 9
     log = tmp_path / "log.jsonl"
     log.write_text(out.getvalue(), encoding="utf-8")
     other = Ledger(tmp_path / "other" / "ledger.sqlite3")
     report = other.import_jsonl(log)
-    assert (report.used, report.skipped) == (8, ())
+    assert (report.used, report.skipped) == (9, ())
     assert other.events() == ledger.events()
     assert other.pending() == 2
     other.close()
