@@ -36,6 +36,9 @@ from falcon_lsp.replay.sources import Source
 from falcon_lsp.replay.state import State
 
 ARMS = ("frozen", "instant", "slow", "both")
+WITHOUT_VERSION = {"slow": "frozen", "both": "instant"}
+"""What an arm is when the gate let nothing through: typed once, it counts for both."""
+
 NOT_REMEMBERED = frozenset({"adapters", "locks", "reports", "servers"})
 """Parts of a store that are no memory; all others are what learning at once goes by."""
 KEPT_VERSIONS = 100
@@ -93,7 +96,10 @@ def tried(trial: Trial, say: Callable[[str], Say]) -> dict[str, Any]:
         "training": training,
         "lines": examination.lines,
         "commits": [steps[step] for step in examination.typed],
-        "pairs": examination.pairs,
+        "pairs": [
+            {arm: pair[twin] for arm, twin in typed_as(trial).items()}
+            for pair in examination.pairs
+        ],
     }  # fmt: skip
 
 
@@ -149,8 +155,17 @@ def examine(trial: Trial, start: int, say: Say) -> State:
     return _replayed(trial, "examination", minutes, terms(trial), stretch, say)
 
 
+def typed_as(trial: Trial) -> Mapping[str, str]:
+    """Return for each arm the one that is typed for it: itself, unless they are the same."""
+    same = WITHOUT_VERSION if served(trial) == BASE else {}
+    return {arm: same.get(arm, arm) for arm in ARMS}
+
+
 def terms(trial: Trial) -> Mapping[str, Terms]:
-    """Return what each arm begins with: of the practice, its memory, its adapters, or both."""
+    """Return what each arm begins with: of the practice, its memory, its adapters, or both.
+
+    Only the arms that are typed (`typed_as`).
+    """
     parts = sorted(trial.store.data.iterdir())
     memory = [part for part in parts if part.name not in NOT_REMEMBERED]
     adapters = [part for part in parts if part == trial.store.adapters]
@@ -161,7 +176,8 @@ def terms(trial: Trial) -> Mapping[str, Terms]:
         Terms(FROZEN, adapters, version),
         Terms(LEARNED, [*memory, *adapters], version),
     )
-    return dict(zip(ARMS, arms, strict=True))
+    typed = typed_as(trial).values()
+    return {arm: each for arm, each in zip(ARMS, arms, strict=True) if arm in typed}
 
 
 def _replayed(

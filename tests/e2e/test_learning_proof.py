@@ -20,12 +20,13 @@ from falcon_lsp.core.types import Outcome
 from falcon_lsp.learning.dataset import Encoding
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model import fim
-from falcon_lsp.model.adapters import AdapterRegistry
+from falcon_lsp.model.adapters import BASE, PROMOTED, AdapterManifest, AdapterRegistry
+from falcon_lsp.model.fake import FakeEngine
 from falcon_lsp.model.tokenizer import CodeTokenizer
 from falcon_lsp.replay.git import Git
 from falcon_lsp.replay.sources import History
 from replay_samples import Made, repository
-from tiny_model import build_tiny_model
+from tiny_model import build_tiny_model, train_nothing
 
 COMMITS = 5
 FED = 16
@@ -93,6 +94,15 @@ def interrupting(chosen: str) -> Callable[[str], phases.Say]:
     return lambda phase: partial(say, phase)
 
 
+def serve_one(registry: AdapterRegistry, model: Path) -> None:
+    """Let an adapter through that changes nothing, for the engine of the examination."""
+    manifest = AdapterManifest("adp-served", FakeEngine().base_sha256, status=PROMOTED)
+    temporary = registry.new_temporary()
+    train_nothing(model, temporary, [1], 0)
+    (temporary / "README.md").unlink()
+    registry.publish(temporary, manifest)
+
+
 def test_the_four_arms_begin_with_what_was_learned_before_and_nothing_later(trial, tmp_path):
     """Training with a verdict and the examination are interrupted, and go on."""
     practice = phases.practise(trial, quiet("practice"))
@@ -102,12 +112,15 @@ def test_the_four_arms_begin_with_what_was_learned_before_and_nothing_later(tria
     told = recorded(trial.store.data)
     assert birds(told) == set(range(2, end + 1))
 
-    for phase in ("training", "examination"):
-        assert not (trial.folder / "training.json").exists()
-        with pytest.raises(KeyboardInterrupt):
-            phases.tried(trial, interrupting(phase))
-    assert recorded(trial.store.data) == told  # the trainer saw this; nothing came afterwards
+    assert not (trial.folder / "training.json").exists()
+    with pytest.raises(KeyboardInterrupt):
+        phases.tried(trial, interrupting("training"))
+    phases.train(trial, quiet("training"))
     judged = (trial.folder / "training.json").read_bytes()
+    serve_one(AdapterRegistry(trial.store.adapters), tmp_path / "tiny")
+    with pytest.raises(KeyboardInterrupt):
+        phases.tried(trial, interrupting("examination"))
+    assert recorded(trial.store.data) == told  # the trainer saw this; nothing came afterwards
     found = phases.tried(trial, quiet)
     assert (trial.folder / "training.json").read_bytes() == judged
     for file in trial.store.data.rglob("*"):
@@ -130,6 +143,12 @@ def test_the_four_arms_begin_with_what_was_learned_before_and_nothing_later(tria
     known = {arm: ids_in(store) for arm, store in arms.items()}
     assert known["frozen"] == known["slow"] == set()
     assert known["instant"] > ids_in(trial.store.data) < known["both"]
+
+    registry = AdapterRegistry(trial.store.adapters)
+    registry.rollback(to=BASE)
+    assert list(phases.terms(trial)) == ["frozen", "instant"]
+    unchanged = phases.typed_as(trial)
+    assert unchanged == {"frozen": "frozen", "instant": "instant"} | phases.WITHOUT_VERSION
 
     run = {"project": "a/b", "seed": 1, **learning.summary(found)}
     body = {"runs": {"b 1": run}}
