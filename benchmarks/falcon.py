@@ -26,7 +26,7 @@ from evaluation.results import machine
 from falcon_lsp.config import Config
 from falcon_lsp.core.paths import Store, atomic_write, sha256_file
 from falcon_lsp.learning.dataset import Encoding
-from falcon_lsp.learning.policy_model import LoraShape, PolicyModel
+from falcon_lsp.learning.policy.model import LoraShape, PolicyModel
 from falcon_lsp.model.engine import EngineError
 from falcon_lsp.model.files import ModelFiles
 from falcon_lsp.model.fim import FALCON as FORMAT

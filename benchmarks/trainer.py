@@ -34,12 +34,12 @@ from falcon_lsp.config import Config
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Outcome, Prompt, Suggestion
+from falcon_lsp.learning.background.supervisor import training_environment
 from falcon_lsp.learning.dataset import Encoding, Scored, TrainingExample, encode_text
 from falcon_lsp.learning.journal import Journal
 from falcon_lsp.learning.losses import Objective
-from falcon_lsp.learning.policy_model import LoraShape, PolicyModel, linear_layers
+from falcon_lsp.learning.policy.model import LoraShape, PolicyModel, linear_layers
 from falcon_lsp.learning.rewards import Reward
-from falcon_lsp.learning.supervisor import training_environment
 from falcon_lsp.learning.trainer import Recipe, train
 from falcon_lsp.learning.update import Updater
 from falcon_lsp.memory.episodes import Episode

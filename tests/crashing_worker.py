@@ -19,27 +19,22 @@ from typing import Any
 from falcon_lsp.config import from_client_options
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.paths import Store
-from falcon_lsp.learning import (
-    losses,
-    policy_model,
-    practice,
-    publishing,
-    tasks,
-    trainer,
-    update,
-    worker,
-)
+from falcon_lsp.learning import losses, tasks, trainer, update
+from falcon_lsp.learning.background import worker
+from falcon_lsp.learning.judging import publishing
+from falcon_lsp.learning.policy.model import PolicyModel
+from falcon_lsp.learning.practice import rounds
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import AdapterRegistry
 
 POINTS: dict[str, tuple[Any, str]] = {
     "lease": (Ledger, "lease"),
-    "load": (policy_model.PolicyModel, "__init__"),
-    "score": (policy_model.PolicyModel, "logprobs"),
+    "load": (PolicyModel, "__init__"),
+    "score": (PolicyModel, "logprobs"),
     "train": (losses, "policy_loss"),
     "step": (Ledger, "renew"),
     "gate": (publishing, "measure"),
-    "save": (policy_model.PolicyModel, "save"),
+    "save": (PolicyModel, "save"),
     "publish": (AdapterRegistry, "publish"),
     "swap": (AdapterRegistry, "_point_to"),
     "prune": (AdapterRegistry, "prune"),
@@ -63,7 +58,7 @@ def run(
     publishing.judge = lambda *given: replace(judge(*given), promoted=True, reasons=())
     worker.Recipe = partial(trainer.Recipe, epochs=1, minibatch=4)
     update.MetaRecipe = partial(tasks.MetaRecipe, remembered=0, others=0)
-    practice.teaches = lambda *_: True
+    rounds.teaches = lambda *_: True
     worker.LEASE_SECONDS = 0.0
     if point:
         owner, name = POINTS[point]

@@ -9,7 +9,7 @@ from typing import Any
 
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Diagnostic, Outcome, Prompt, Suggestion
-from falcon_lsp.learning.verdicts import VerdictLog
+from falcon_lsp.learning.judging.verdicts import VerdictLog
 from falcon_lsp.memory import events as ev
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import PROMOTED, SET_ASIDE, AdapterRegistry

@@ -105,7 +105,7 @@ def test_no_module_is_run_from_the_folder_that_we_happen_to_be_in(module: Path) 
         "falcon_lsp.lsp.server",
         "falcon_lsp.completion.service",
         "falcon_lsp.memory.service",
-        "falcon_lsp.learning.supervisor",
+        "falcon_lsp.learning.background.supervisor",
         "falcon_lsp.model.loader",
     ],
 )

@@ -25,8 +25,8 @@ from pathlib import Path
 from typing import Any
 
 from falcon_lsp.core.paths import Store, atomic_write
-from falcon_lsp.learning import standing
-from falcon_lsp.learning.verdicts import VerdictLog
+from falcon_lsp.learning.background import standing
+from falcon_lsp.learning.judging.verdicts import VerdictLog
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import BASE, GLOBAL, AdapterRegistry, scope_of
 from falcon_lsp.replay import runner

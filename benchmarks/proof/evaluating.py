@@ -9,9 +9,9 @@ import torch
 
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.learning.objectives.tokens import kl_divergence
-from falcon_lsp.learning.packing import collate
-from falcon_lsp.learning.rollouts import Asked, Rollout
-from falcon_lsp.learning.rollouts import Sampling as Rule
+from falcon_lsp.learning.policy.packing import collate
+from falcon_lsp.learning.practice.rollouts import Asked, Rollout
+from falcon_lsp.learning.practice.rollouts import Sampling as Rule
 from proof.holes import Hole
 from proof.judging import Judge
 from proof.training import MAX_TOKENS, Learner

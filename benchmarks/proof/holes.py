@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 
 from evaluation import problems
 from evaluation.problems import Problem
-from falcon_lsp.learning.curriculum import hint
+from falcon_lsp.learning.practice.curriculum import hint
 from falcon_lsp.learning.rewards.asserts import Step, assert_steps, check_steps
 from proof.twins import with_twins, words_of
 

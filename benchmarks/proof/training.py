@@ -13,14 +13,14 @@ import torch
 
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.types import Prompt
-from falcon_lsp.learning.curriculum import Curriculum
 from falcon_lsp.learning.dataset import Encoding, Scored, encode_text
 from falcon_lsp.learning.meta import reptile
 from falcon_lsp.learning.objectives.supervised import supervised_loss
-from falcon_lsp.learning.on_policy import Credited, Leash, credit_group, take_step
-from falcon_lsp.learning.packing import collate
-from falcon_lsp.learning.policy_model import PolicyModel
-from falcon_lsp.learning.rollouts import Asked, Rollout, Sampler, Sampling
+from falcon_lsp.learning.policy.model import PolicyModel
+from falcon_lsp.learning.policy.packing import collate
+from falcon_lsp.learning.practice.curriculum import Curriculum
+from falcon_lsp.learning.practice.on_policy import Credited, Leash, credit_group, take_step
+from falcon_lsp.learning.practice.rollouts import Asked, Rollout, Sampler, Sampling
 from falcon_lsp.learning.tasks import MetaRecipe
 from proof import checkpoint
 from proof.arms import Arm, Objective

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from falcon_lsp.learning.objectives import rltf
 from falcon_lsp.learning.objectives.memory_shaped import MemoryReward
+from falcon_lsp.learning.practice.rollouts import Rollout
 from falcon_lsp.learning.rewards.appraisal import Appraiser
 from falcon_lsp.learning.rewards.asserts import NOT_REACHED
 from falcon_lsp.learning.rewards.execution import Verdict
 from falcon_lsp.learning.rewards.mask import token_penalty
 from falcon_lsp.learning.rewards.scoring import Trial, score_all
-from falcon_lsp.learning.rollouts import Rollout
 from falcon_lsp.model.tokenizer import CodeTokenizer
 from proof.arms import Arm, Worth
 from proof.holes import Hole

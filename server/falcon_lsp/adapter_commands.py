@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from falcon_lsp.commands import UserError, read_store
-from falcon_lsp.learning.verdicts import VerdictLog
+from falcon_lsp.learning.judging.verdicts import VerdictLog
 from falcon_lsp.model.adapters import GLOBAL, AdapterRefused, AdapterRegistry, scope_of
 from falcon_lsp.output import adapter_line, key_values, show
 

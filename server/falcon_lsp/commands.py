@@ -90,7 +90,7 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 def status(arguments: argparse.Namespace) -> int:
     """Show what was recorded and learned so far, and why running servers suggested nothing."""
-    from falcon_lsp.learning.standing import read as read_standing
+    from falcon_lsp.learning.background.standing import read as read_standing
     from falcon_lsp.lsp.notices import read_notices
     from falcon_lsp.model.adapters import AdapterRegistry
 
@@ -127,11 +127,11 @@ def report(arguments: argparse.Namespace) -> int:
 
 def train_from_logs(arguments: argparse.Namespace) -> int:
     """Train in the foreground from the ledger, or from exported JSON lines."""
-    from falcon_lsp.learning.supervisor import training_environment
+    from falcon_lsp.learning.background.supervisor import training_environment
 
     os.environ.update(training_environment())  # before PyTorch is loaded
-    from falcon_lsp.learning.report import TrainingError, train_from_logs
-    from falcon_lsp.learning.report_files import report_folder, write_report
+    from falcon_lsp.learning.background.report import TrainingError, train_from_logs
+    from falcon_lsp.learning.background.report_files import report_folder, write_report
 
     store = read_store(arguments)
     path = Path(arguments.train_from_logs) if arguments.train_from_logs else None

@@ -15,7 +15,7 @@ from episodes_factory import episode, events_of
 from falcon_lsp import cli
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Outcome
-from falcon_lsp.learning.standing import announced
+from falcon_lsp.learning.background.standing import announced
 from falcon_lsp.memory.events import Event
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import AdapterRegistry, scope_of

@@ -10,11 +10,11 @@ import pytest
 from episodes_factory import episode
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.types import Outcome, Prompt
-from falcon_lsp.learning import publishing
 from falcon_lsp.learning.dataset import Encoding, encode_text
+from falcon_lsp.learning.judging import publishing
+from falcon_lsp.learning.judging.regression import Hole, regression_set
 from falcon_lsp.learning.meta import query_loss
-from falcon_lsp.learning.policy_model import LoraShape, PolicyModel
-from falcon_lsp.learning.regression import Hole, regression_set
+from falcon_lsp.learning.policy.model import LoraShape, PolicyModel
 from falcon_lsp.learning.trainer import Recipe
 from falcon_lsp.learning.update import Updater
 from falcon_lsp.memory.episodes import Episode

@@ -38,7 +38,7 @@ def nursery() -> BaseContext:
     if sys.platform == "win32":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["falcon_lsp.learning.worker", LLAMA])
+    context.set_forkserver_preload(["falcon_lsp.learning.background.worker", LLAMA])
     return context
 
 

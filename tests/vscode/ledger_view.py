@@ -10,8 +10,8 @@ from workbench import Workbench, until
 
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Outcome
-from falcon_lsp.learning import standing
-from falcon_lsp.learning.verdicts import VerdictLog
+from falcon_lsp.learning.background import standing
+from falcon_lsp.learning.judging.verdicts import VerdictLog
 from falcon_lsp.lsp.notices import read_notices
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.memory.ledger import Ledger

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from falcon_lsp.core.types import Outcome, Prompt, Suggestion
-from falcon_lsp.learning.fim_examples import MIDDLE_WEIGHT, encode_example
+from falcon_lsp.learning.fim_training.examples import MIDDLE_WEIGHT, encode_example
 from falcon_lsp.learning.rewards import Reward, reward, token_penalty
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.memory.redact import MARKER

@@ -22,7 +22,7 @@ class Objective(enum.StrEnum):
     `POLICY`: what was sampled, by its reward. `SUPERVISED`: what the developer liked.
     `PREFERENCE`: what was liked before what was disliked in the same place (DPO). `KTO`: each text
     by itself, liked or not. `ON_POLICY`: what the model says now in the same places, by its reward
-    (`falcon_lsp.learning.practice`).
+    (`falcon_lsp.learning.practice.rounds`).
     """
 
     POLICY = "policy"

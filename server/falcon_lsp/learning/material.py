@@ -15,10 +15,10 @@ from falcon_lsp.learning.dataset import (
     judgements,
     split_by_time,
 )
-from falcon_lsp.learning.gate import LEAST_LIKED
+from falcon_lsp.learning.judging.gate import LEAST_LIKED
+from falcon_lsp.learning.judging.publishing import Later
 from falcon_lsp.learning.lessons import build_lesson
 from falcon_lsp.learning.losses import Objective
-from falcon_lsp.learning.publishing import Later
 from falcon_lsp.learning.rewards import Appraiser, Reward, reward_all
 from falcon_lsp.memory.episodes import Episode
 

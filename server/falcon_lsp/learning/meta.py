@@ -16,7 +16,7 @@ from torch import Tensor
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.learning.dataset import Reason, Scored, TrainingExample
 from falcon_lsp.learning.objectives.tokens import token_logprobs
-from falcon_lsp.learning.policy_model import PolicyModel, collate
+from falcon_lsp.learning.policy.model import PolicyModel, collate
 from falcon_lsp.learning.rewards import Reward
 from falcon_lsp.learning.tasks import MetaRecipe, Outer, Task, joined
 from falcon_lsp.learning.trainer import TrainingRun

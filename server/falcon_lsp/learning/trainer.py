@@ -21,8 +21,8 @@ from falcon_lsp.learning.journal import NO_JOURNAL, Journal
 from falcon_lsp.learning.losses import LOSSES, Bounds, Objective, View
 from falcon_lsp.learning.objectives.policy import Loss
 from falcon_lsp.learning.objectives.preference import kto_reference
-from falcon_lsp.learning.packing import collate
-from falcon_lsp.learning.policy_model import LoraShape, PolicyModel
+from falcon_lsp.learning.policy.model import LoraShape, PolicyModel
+from falcon_lsp.learning.policy.packing import collate
 from falcon_lsp.learning.rewards import Reward
 from falcon_lsp.learning.samples import (
     Sample,

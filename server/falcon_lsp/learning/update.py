@@ -18,21 +18,21 @@ from typing import Any
 import torch
 
 from falcon_lsp.core.cancellation import CancellationToken
+from falcon_lsp.learning.background.update_report import UpdateReport, WorkspaceVersion
 from falcon_lsp.learning.crew import ALONE, Crew
 from falcon_lsp.learning.dataset import Encoding, TrainingExample
-from falcon_lsp.learning.gate import LEAST_LIKED, Verdict
 from falcon_lsp.learning.journal import NO_JOURNAL, Journal
+from falcon_lsp.learning.judging.gate import LEAST_LIKED, Verdict
+from falcon_lsp.learning.judging.publishing import Candidate, Publisher, locate, workspaces_to_serve
+from falcon_lsp.learning.judging.replays import Replayer
 from falcon_lsp.learning.losses import Objective
 from falcon_lsp.learning.material import Material, appraised, build_lessons, sort_out
 from falcon_lsp.learning.meta import Learned, learn
-from falcon_lsp.learning.policy_model import PolicyModel
-from falcon_lsp.learning.practice import Practice
-from falcon_lsp.learning.publishing import Candidate, Publisher, locate, workspaces_to_serve
-from falcon_lsp.learning.replays import Replayer
+from falcon_lsp.learning.policy.model import PolicyModel
+from falcon_lsp.learning.practice.rounds import Practice
 from falcon_lsp.learning.rewards import Appraiser, mean_terms
 from falcon_lsp.learning.tasks import Key, MetaRecipe, draw, make_task
 from falcon_lsp.learning.trainer import Recipe, TrainingRun, train
-from falcon_lsp.learning.update_report import UpdateReport, WorkspaceVersion
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.model.adapters import AdapterRegistry, scope_of
 from falcon_lsp.model.files import ModelFiles

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from falcon_lsp.learning.crew import ALONE, Crew
 from falcon_lsp.learning.dataset import Reason
 from falcon_lsp.learning.journal import Page
-from falcon_lsp.learning.policy_model import PolicyModel
+from falcon_lsp.learning.policy.model import PolicyModel
 
 
 @dataclass(frozen=True, slots=True)

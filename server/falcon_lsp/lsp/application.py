@@ -22,7 +22,7 @@ from falcon_lsp.config import Config, options
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Snippet
 from falcon_lsp.learning import forgetting
-from falcon_lsp.learning.supervisor import TrainingSupervisor
+from falcon_lsp.learning.background.supervisor import TrainingSupervisor
 from falcon_lsp.lsp.served import ServedAdapter
 from falcon_lsp.lsp.week import Week
 from falcon_lsp.memory.events import Event, Kind

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from falcon_lsp.core.op_queue import OpQueue
 from falcon_lsp.core.paths import Busy
-from falcon_lsp.learning.verdicts import VerdictLog
+from falcon_lsp.learning.judging.verdicts import VerdictLog
 from falcon_lsp.model.adapters import BASE, GLOBAL, AdapterRefused, AdapterRegistry, scope_of
 from falcon_lsp.model.engine import Engine, EngineError
 from falcon_lsp.model.host import EngineHost

@@ -17,7 +17,7 @@ from falcon_lsp import __version__
 from falcon_lsp.completion.answer import Answer
 from falcon_lsp.config import Config
 from falcon_lsp.core.types import Outcome, new_id
-from falcon_lsp.learning.standing import Standing
+from falcon_lsp.learning.background.standing import Standing
 from falcon_lsp.lsp import beside, convert, extensions, overview, status
 from falcon_lsp.lsp.application import Application
 from falcon_lsp.lsp.base import FalconServer

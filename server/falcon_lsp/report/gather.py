@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from falcon_lsp.core.paths import Store
+from falcon_lsp.learning.judging.verdicts import VerdictLog
 from falcon_lsp.learning.rewards import reward
-from falcon_lsp.learning.verdicts import VerdictLog
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.memory.rejection_log import RejectionLog

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from falcon_lsp.learning.dataset import Scored
+from falcon_lsp.learning.practice.rollouts import Rollout
 from falcon_lsp.learning.rewards.asserts import Step
-from falcon_lsp.learning.rollouts import Rollout
 from falcon_lsp.sandbox.runner import unavailable_reason
 from proof import holes
 from proof.arms import ARMS, FALCON, Worth

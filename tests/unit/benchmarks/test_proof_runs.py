@@ -13,9 +13,9 @@ import torch
 import falcon
 import tiny_model
 from falcon_lsp.learning.dataset import Encoding
-from falcon_lsp.learning.policy_model import LoraShape, PolicyModel
+from falcon_lsp.learning.policy.model import LoraShape, PolicyModel
+from falcon_lsp.learning.practice.rollouts import Sampler
 from falcon_lsp.learning.rewards.asserts import TestProgram
-from falcon_lsp.learning.rollouts import Sampler
 from falcon_lsp.model import fim
 from falcon_lsp.model.tokenizer import CodeTokenizer
 from proof import arms, evaluating, holes, judging, training

@@ -21,11 +21,10 @@ from episodes_factory import episode, events_of
 from falcon_lsp.config import from_client_options
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Outcome
-from falcon_lsp.learning import practice
+from falcon_lsp.learning.background.report import train_from_logs
+from falcon_lsp.learning.background.update_report import UpdateReport
 from falcon_lsp.learning.crew import ALONE, Crew, join
-from falcon_lsp.learning.report import train_from_logs
-from falcon_lsp.learning.rollouts import Asked, Sampler
-from falcon_lsp.learning.update_report import UpdateReport
+from falcon_lsp.learning.practice.rollouts import Asked, Sampler
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import AdapterRegistry
 from stub_judge import Stub, says
@@ -35,8 +34,8 @@ import json, sys
 from pathlib import Path
 from falcon_lsp.config import from_client_options
 from falcon_lsp.core.paths import Store
-from falcon_lsp.learning.report import train_from_logs
-from falcon_lsp.learning.rollouts import Sampler
+from falcon_lsp.learning.background.report import train_from_logs
+from falcon_lsp.learning.practice.rollouts import Sampler
 
 asked, sample = [], Sampler.sample
 Sampler.sample = lambda self, places, *rest: (asked.extend(places), sample(self, places, *rest))[1]
@@ -152,7 +151,7 @@ def test_on_policy_two_processes_share_the_asking_and_take_the_same_steps(
         return sample(self, places, *rest)
 
     monkeypatch.setattr(Sampler, "sample", noting)
-    monkeypatch.setattr(practice, "teaches", lambda *_: True)
+    monkeypatch.setattr("falcon_lsp.learning.practice.rounds.teaches", lambda *_: True)
     raw = settings(tiny_model, objective="on-policy")
     found, said = train_together(store, raw, tmp_path / "other", monkeypatch)
     assert found.steps

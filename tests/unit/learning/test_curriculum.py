@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from falcon_lsp.learning.curriculum import SHARES, Curriculum, hint
+from falcon_lsp.learning.practice.curriculum import SHARES, Curriculum, hint
 
 NAMES = ["a", "b", "c", "d"]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from falcon_lsp.learning.corpus import SourceFile
-from falcon_lsp.learning.fim_batches import POOL, batches_from, collate
-from falcon_lsp.learning.fim_examples import (
+from falcon_lsp.learning.fim_training.batches import POOL, batches_from, collate
+from falcon_lsp.learning.fim_training.examples import (
     CONTEXT_WEIGHT,
     MIDDLE_WEIGHT,
     ExampleStream,

@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from falcon_lsp.learning.corpus import SourceFile
-from falcon_lsp.learning.fim_batches import batches_from, drawn_ahead
-from falcon_lsp.learning.fim_examples import ExampleStream, HoleMix
-from falcon_lsp.learning.fim_model import Recipe, build_model, sentinel_ids, start_from
-from falcon_lsp.learning.fim_ship import ship
-from falcon_lsp.learning.fim_train import FimTrainer, Schedule, train
+from falcon_lsp.learning.fim_training.batches import batches_from, drawn_ahead
+from falcon_lsp.learning.fim_training.examples import ExampleStream, HoleMix
+from falcon_lsp.learning.fim_training.model import Recipe, build_model, sentinel_ids, start_from
+from falcon_lsp.learning.fim_training.ship import ship
+from falcon_lsp.learning.fim_training.train import FimTrainer, Schedule, train
 from falcon_lsp.model import fim
 from falcon_lsp.model.tokenizer import CodeTokenizer
 from tiny_model import CORPUS

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from falcon_lsp.learning.fused_loss import CHUNK, fused_cross_entropy
+from falcon_lsp.learning.policy.fused_loss import CHUNK, fused_cross_entropy
 
 VOCABULARY, WIDTH, ROWS = 40, 16, [3, 7]
 

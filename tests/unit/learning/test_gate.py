@@ -13,10 +13,10 @@ from episodes_factory import episode
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.types import Outcome
 from falcon_lsp.learning.dataset import judgements
-from falcon_lsp.learning.gate import Measurements, bootstrap_bound, judge
-from falcon_lsp.learning.measurement import measure
-from falcon_lsp.learning.policy_model import LoraShape, PolicyModel
-from falcon_lsp.learning.regression import regression_set
+from falcon_lsp.learning.judging.gate import Measurements, bootstrap_bound, judge
+from falcon_lsp.learning.judging.measurement import measure
+from falcon_lsp.learning.judging.regression import regression_set
+from falcon_lsp.learning.policy.model import LoraShape, PolicyModel
 
 BETTER = Measurements(
     liked_current=[-1.0] * 10,

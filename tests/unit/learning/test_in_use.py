@@ -16,9 +16,9 @@ from falcon_lsp.config import Config
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Outcome
-from falcon_lsp.learning import worker
-from falcon_lsp.learning.in_use import Evidence, evidence, step_back, worth
-from falcon_lsp.learning.verdicts import VerdictLog
+from falcon_lsp.learning.background import worker
+from falcon_lsp.learning.judging.in_use import Evidence, evidence, step_back, worth
+from falcon_lsp.learning.judging.verdicts import VerdictLog
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import AdapterRegistry, scope_of

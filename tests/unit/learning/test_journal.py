@@ -10,9 +10,9 @@ import torch
 
 from episodes_factory import episode, events_of
 from falcon_lsp.core.paths import Store
+from falcon_lsp.learning.background.worker import open_journal
 from falcon_lsp.learning.forgetting import unlearn
 from falcon_lsp.learning.journal import NO_JOURNAL, Journal
-from falcon_lsp.learning.worker import open_journal
 from falcon_lsp.memory.ledger import Ledger
 
 STATE = [torch.arange(3.0)]

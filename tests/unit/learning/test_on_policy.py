@@ -11,10 +11,10 @@ from falcon_lsp.core.cancellation import CancellationToken, Cancelled
 from falcon_lsp.core.types import Prompt
 from falcon_lsp.learning.dataset import Encoding, Scored
 from falcon_lsp.learning.objectives.policy import group_advantages
-from falcon_lsp.learning.on_policy import Credited, Leash, credit_group, take_step
-from falcon_lsp.learning.packing import collate
-from falcon_lsp.learning.policy_model import LoraShape, PolicyModel
-from falcon_lsp.learning.rollouts import Asked, Rollout, Sampler, Sampling
+from falcon_lsp.learning.policy.model import LoraShape, PolicyModel
+from falcon_lsp.learning.policy.packing import collate
+from falcon_lsp.learning.practice.on_policy import Credited, Leash, credit_group, take_step
+from falcon_lsp.learning.practice.rollouts import Asked, Rollout, Sampler, Sampling
 
 CONTEXT = tuple(range(40, 60))
 LOOSE = Leash(beta=0.0, gradient_norm=1e9)

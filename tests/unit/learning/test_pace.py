@@ -11,7 +11,14 @@ import pytest
 
 from falcon_lsp.config import from_client_options
 from falcon_lsp.core.cancellation import Cancelled
-from falcon_lsp.learning.pace import CALM_LOOKS, LOOK_EVERY, Limits, Machine, PacedToken, SliceOver
+from falcon_lsp.learning.background.pace import (
+    CALM_LOOKS,
+    LOOK_EVERY,
+    Limits,
+    Machine,
+    PacedToken,
+    SliceOver,
+)
 
 CALM = (None, 0.0)
 

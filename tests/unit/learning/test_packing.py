@@ -7,13 +7,13 @@ import torch
 from torch.nn.functional import scaled_dot_product_attention
 from transformers import AutoModelForCausalLM
 
-from falcon_lsp.learning import attention
-from falcon_lsp.learning.attention import Segment, segment_attention
 from falcon_lsp.learning.dataset import Scored
-from falcon_lsp.learning.halves import Bounded
 from falcon_lsp.learning.objectives.tokens import token_logprobs
-from falcon_lsp.learning.packing import collate, plant
-from falcon_lsp.learning.policy_model import LoraShape, PolicyModel
+from falcon_lsp.learning.policy import attention
+from falcon_lsp.learning.policy.attention import Segment, segment_attention
+from falcon_lsp.learning.policy.halves import Bounded
+from falcon_lsp.learning.policy.model import LoraShape, PolicyModel
+from falcon_lsp.learning.policy.packing import collate, plant
 
 CONTEXT = tuple(range(20, 60))
 ALONE = Scored(CONTEXT, (1, 2, 3))

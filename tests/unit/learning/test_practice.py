@@ -15,18 +15,17 @@ from episodes_factory import episode
 from even_appraiser import Even
 from falcon_lsp.core.cancellation import CancellationToken, Cancelled
 from falcon_lsp.core.types import Outcome
-from falcon_lsp.learning import practice
-from falcon_lsp.learning.curriculum import SHARES, hint, teaches
+from falcon_lsp.learning.background.pace import Limits, PacedToken, SliceOver
 from falcon_lsp.learning.dataset import Encoding, Reason
-from falcon_lsp.learning.drills import Drill, passed, score_answers
 from falcon_lsp.learning.journal import Journal
 from falcon_lsp.learning.losses import Objective
 from falcon_lsp.learning.material import build_lessons
-from falcon_lsp.learning.pace import Limits, PacedToken, SliceOver
-from falcon_lsp.learning.policy_model import LoraShape, PolicyModel
-from falcon_lsp.learning.practice import Practice
+from falcon_lsp.learning.policy.model import LoraShape, PolicyModel
+from falcon_lsp.learning.practice.curriculum import SHARES, hint, teaches
+from falcon_lsp.learning.practice.drills import Drill, passed, score_answers
+from falcon_lsp.learning.practice.rollouts import Rollout, Sampler
+from falcon_lsp.learning.practice.rounds import Practice
 from falcon_lsp.learning.rewards import Appraiser
-from falcon_lsp.learning.rollouts import Rollout, Sampler
 from falcon_lsp.learning.trainer import Recipe, TrainingRun
 from falcon_lsp.memory.episodes import Episode
 
@@ -147,7 +146,7 @@ def test_only_groups_in_the_band_teach(tiny_model, encoding, monkeypatch) -> Non
         learned.append((well, samples))
         return teaches(well, samples)
 
-    monkeypatch.setattr(practice, "teaches", noting)
+    monkeypatch.setattr("falcon_lsp.learning.practice.rounds.teaches", noting)
     heard: list[dict[str, Any]] = []
     practise(policy(tiny_model), encoding, heard.append)
     taught = sum(event.get("teaching", 0) for event in heard)
@@ -177,7 +176,7 @@ def test_what_is_too_hard_comes_back_with_help(tiny_model, encoding, monkeypatch
 
 
 def test_a_step_that_led_too_far_is_taken_back(tiny_model, encoding, monkeypatch) -> None:
-    monkeypatch.setattr(practice, "teaches", lambda *_: True)
+    monkeypatch.setattr("falcon_lsp.learning.practice.rounds.teaches", lambda *_: True)
     model = policy(tiny_model)
     start = model.state()
     done = practise(model, encoding, recipe=replace(RECIPE, learning_rate=0.5, kl_cap=1e-2))

@@ -17,6 +17,7 @@ import pytest
 from falcon_lsp.config import Config, from_client_options, options
 from falcon_lsp.core.cancellation import CancellationToken, Cancelled
 from falcon_lsp.core.paths import Store
+from falcon_lsp.learning.background.supervisor import TrainingSupervisor, _arguments
 from falcon_lsp.learning.forgetting import unlearn
 from falcon_lsp.learning.rewards import (
     Appraiser,
@@ -29,7 +30,6 @@ from falcon_lsp.learning.rewards import (
     score_all,
 )
 from falcon_lsp.learning.rewards import judge as judge_module
-from falcon_lsp.learning.supervisor import TrainingSupervisor, _arguments
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.output import server_lines
 from secret_generator import github

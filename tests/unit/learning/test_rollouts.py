@@ -13,10 +13,10 @@ from transformers import AutoModelForCausalLM
 
 from falcon_lsp.core.cancellation import CancellationToken, Cancelled
 from falcon_lsp.core.types import Prompt
-from falcon_lsp.learning import rollouts
 from falcon_lsp.learning.dataset import Encoding, Scored
 from falcon_lsp.learning.objectives.tokens import token_logprobs
-from falcon_lsp.learning.rollouts import Asked, Rollout, Sampler, Sampling
+from falcon_lsp.learning.practice import rollouts
+from falcon_lsp.learning.practice.rollouts import Asked, Rollout, Sampler, Sampling
 from falcon_lsp.model import fim
 from falcon_lsp.model.engine import GenerationParams
 from falcon_lsp.model.files import ModelFiles

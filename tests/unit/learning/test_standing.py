@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from falcon_lsp.core.paths import Store
-from falcon_lsp.learning import standing
-from falcon_lsp.learning.standing import Standing, announced
+from falcon_lsp.learning.background import standing
+from falcon_lsp.learning.background.standing import Standing, announced
 
 LEASED = {"event": "leased", "episodes": 8}
 LOADING = {"event": "phase", "phase": "loading"}

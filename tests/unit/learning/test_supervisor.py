@@ -16,7 +16,7 @@ import pytest
 
 from falcon_lsp.config import Config, SandboxOptions, from_client_options
 from falcon_lsp.core.paths import Store
-from falcon_lsp.learning.supervisor import MOST_FAILURES, TrainingSupervisor
+from falcon_lsp.learning.background.supervisor import MOST_FAILURES, TrainingSupervisor
 
 SAY = "import json, sys; say = lambda **e: print(json.dumps(e), flush=True);"
 WAIT_FOR_END = "say(event='ready'); sys.stdin.read(); say(event='left')"
@@ -236,7 +236,7 @@ def test_a_listener_that_fails_does_not_stop_training(bench, tmp_path) -> None:
 
 def test_importing_the_supervisor_loads_nothing_heavy() -> None:
     script = (
-        "import sys, falcon_lsp.learning.supervisor;"
+        "import sys, falcon_lsp.learning.background.supervisor;"
         "print([m for m in ('torch', 'transformers', 'peft', 'numpy') if m in sys.modules])"
     )
     done = subprocess.run(

@@ -17,7 +17,7 @@ from falcon_lsp.learning.crew import ALONE
 from falcon_lsp.learning.dataset import Encoding, Reason, TrainingExample, build_example
 from falcon_lsp.learning.journal import Journal
 from falcon_lsp.learning.losses import Objective
-from falcon_lsp.learning.policy_model import LoraShape, PolicyModel, collate
+from falcon_lsp.learning.policy.model import LoraShape, PolicyModel, collate
 from falcon_lsp.learning.trainer import Recipe, TrainingRun, train
 
 GOOD, BAD = "a + b", "os.path"

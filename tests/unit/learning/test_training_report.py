@@ -15,12 +15,12 @@ from episodes_factory import episode, events_of
 from falcon_lsp.config import Config, from_client_options
 from falcon_lsp.core.paths import Store, locked
 from falcon_lsp.core.types import Outcome
-from falcon_lsp.learning import standing
+from falcon_lsp.learning.background import standing
+from falcon_lsp.learning.background.report import TrainingError, TrainingReport, train_from_logs
+from falcon_lsp.learning.background.report_files import report_folder, write_report
+from falcon_lsp.learning.background.update_report import UpdateReport
 from falcon_lsp.learning.forgetting import trainer_lock
-from falcon_lsp.learning.gate import Verdict
-from falcon_lsp.learning.report import TrainingError, TrainingReport, train_from_logs
-from falcon_lsp.learning.report_files import report_folder, write_report
-from falcon_lsp.learning.update_report import UpdateReport
+from falcon_lsp.learning.judging.gate import Verdict
 from falcon_lsp.learning.walk import StepStats
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import AdapterRegistry

@@ -14,13 +14,14 @@ import torch
 from episodes_factory import episode
 from falcon_lsp.core.cancellation import CancellationToken, Cancelled
 from falcon_lsp.core.types import Outcome
-from falcon_lsp.learning import policy_model, update
+from falcon_lsp.learning import update
+from falcon_lsp.learning.background.update_report import UpdateReport
 from falcon_lsp.learning.dataset import Encoding
 from falcon_lsp.learning.losses import Objective
+from falcon_lsp.learning.policy.model import LoraShape, PolicyModel
 from falcon_lsp.learning.rewards import Appraiser, Quality
 from falcon_lsp.learning.trainer import Recipe
 from falcon_lsp.learning.update import Updater
-from falcon_lsp.learning.update_report import UpdateReport
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.model import fim
 from falcon_lsp.model.adapters import BASE, GLOBAL, PROMOTED, SET_ASIDE, AdapterRegistry
@@ -208,7 +209,7 @@ def test_progress_names_each_phase_and_step(updater, encoding) -> None:
 
 
 def test_the_base_is_never_trained(tiny_model) -> None:
-    model = policy_model.PolicyModel(tiny_model, None, policy_model.LoraShape(), seed=0)
+    model = PolicyModel(tiny_model, None, LoraShape(), seed=0)
     trained = {name for name, parameter in model.peft.named_parameters() if parameter.requires_grad}
     assert trained == {name for name, _ in model.named_parameters}
 

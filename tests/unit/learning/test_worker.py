@@ -17,11 +17,11 @@ from episodes_factory import episode, events_of
 from falcon_lsp.config import Config, from_client_options
 from falcon_lsp.core.cancellation import CancellationToken, Cancelled
 from falcon_lsp.core.paths import Store, locked
-from falcon_lsp.learning import worker
+from falcon_lsp.learning.background import worker
+from falcon_lsp.learning.background.pace import Limits, PacedToken, SliceOver
+from falcon_lsp.learning.background.update_report import UpdateReport
 from falcon_lsp.learning.forgetting import trainer_lock
 from falcon_lsp.learning.journal import NO_JOURNAL, Journal
-from falcon_lsp.learning.pace import Limits, PacedToken, SliceOver
-from falcon_lsp.learning.update_report import UpdateReport
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.memory.ledger import MAX_TRIES, Ledger
 from falcon_lsp.model.adapters import AdapterRegistry
@@ -171,7 +171,7 @@ def test_starting_clears_what_a_kill_left(store, ledger, monkeypatch) -> None:
 
 def test_the_process_leaves_when_its_input_is_closed(store, ledger) -> None:
     script = (
-        "import sys, threading; from falcon_lsp.learning import worker;"
+        "import sys, threading; from falcon_lsp.learning.background import worker;"
         "from falcon_lsp.core.cancellation import CancellationToken;"
         "token = CancellationToken(); worker.leave_when_told(token, True);"
         "print('ready', flush=True); token._event.wait(60); print(token.cancelled, flush=True)"
@@ -189,8 +189,9 @@ def test_the_module_runs_and_speaks_json_lines(store, ledger) -> None:
     options = json.dumps({"learning.batchEpisodes": 64})
     done = subprocess.run(
         [
-            sys.executable, "-m", "falcon_lsp.learning.worker", "--data-dir", str(store.data),
-            "--cache-dir", str(store.cache), "--options", options, "--supervised",
+            sys.executable, "-m", "falcon_lsp.learning.background.worker",
+            "--data-dir", str(store.data), "--cache-dir", str(store.cache),
+            "--options", options, "--supervised",
         ],
         input="", capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip

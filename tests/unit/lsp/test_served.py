@@ -13,7 +13,7 @@ import pytest
 
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.types import Prompt
-from falcon_lsp.learning.verdicts import VerdictLog
+from falcon_lsp.learning.judging.verdicts import VerdictLog
 from falcon_lsp.lsp import server
 from falcon_lsp.lsp.served import ServedAdapter
 from falcon_lsp.model import fim

@@ -24,7 +24,7 @@ from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Prompt, Snippet
 from falcon_lsp.learning.dataset import Encoding, Scored, TrainingExample, build_example
 from falcon_lsp.learning.objectives.tokens import token_logprobs
-from falcon_lsp.learning.policy_model import LoraShape, PolicyModel, collate
+from falcon_lsp.learning.policy.model import LoraShape, PolicyModel, collate
 from falcon_lsp.model import fim
 from falcon_lsp.model.adapters import PROMOTED, AdapterManifest, AdapterRegistry
 from falcon_lsp.model.decoding import Logits, Pieces, split_for_healing

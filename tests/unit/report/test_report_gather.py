@@ -11,7 +11,7 @@ import pytest
 
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Outcome
-from falcon_lsp.learning.verdicts import FILE, VerdictLog
+from falcon_lsp.learning.judging.verdicts import FILE, VerdictLog
 from falcon_lsp.memory.events import Event
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import AdapterRegistry

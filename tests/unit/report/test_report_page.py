@@ -17,7 +17,7 @@ import pytest
 from falcon_lsp import cli
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Outcome
-from falcon_lsp.learning.verdicts import VerdictLog
+from falcon_lsp.learning.judging.verdicts import VerdictLog
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import SET_ASIDE, AdapterRegistry
 from falcon_lsp.report import page

@@ -16,7 +16,7 @@ BASE_NAME = "HuggingFaceTB/SmolLM2-135M-Instruct"
 def ship(checkpoint: Path, out: Path) -> dict[str, Any]:
     """Write ``out/adapter_model.safetensors`` and ``adapter_config.json``; return their facts.
 
-    ``checkpoint`` is a folder written by `falcon_lsp.learning.fim_train`.
+    ``checkpoint`` is a folder written by `falcon_lsp.learning.fim_training.train`.
     """
     weights = load_file(checkpoint / "adapter" / "adapter_model.safetensors")
     out.mkdir(parents=True, exist_ok=True)

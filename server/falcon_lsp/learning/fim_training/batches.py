@@ -10,7 +10,7 @@ from threading import Thread
 import torch
 from torch import Tensor
 
-from falcon_lsp.learning.fim_examples import ExampleStream, FimExample
+from falcon_lsp.learning.fim_training.examples import ExampleStream, FimExample
 
 POOL = 16
 """Batches drawn together and sorted by length: what padding is left is a few percent."""

@@ -1,8 +1,8 @@
 """The trainer's process: takes finished episodes, publishes judged adapters, leaves.
 
-``python -m falcon_lsp.learning.worker`` says what it does as JSON lines on its standard output. A
-kill at any point loses nothing: jobs are only leased until an adapter is published, the lease runs
-out, and what was published before the kill is recognised and not learned twice.
+``python -m falcon_lsp.learning.background.worker`` says what it does as JSON lines on its standard
+output. A kill at any point loses nothing: jobs are only leased until an adapter is published, the
+lease runs out, and what was published before the kill is recognised and not learned twice.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from falcon_lsp.config import Config, from_client_options
 from falcon_lsp.core.cancellation import CancellationToken, Cancelled
 from falcon_lsp.core.paths import Busy, Store, locked
 from falcon_lsp.core.types import new_id
+from falcon_lsp.learning.background.pace import Limits, PacedToken, SliceOver
+from falcon_lsp.learning.background.standing import announced
+from falcon_lsp.learning.background.supervisor import LEAST_EPISODES, update_size
+from falcon_lsp.learning.background.update_report import UpdateReport
 from falcon_lsp.learning.crew import ALONE, Crew
 from falcon_lsp.learning.dataset import Reason
 from falcon_lsp.learning.forgetting import drop_adapters, trainer_lock
-from falcon_lsp.learning.in_use import step_back
 from falcon_lsp.learning.journal import NO_JOURNAL, Journal
+from falcon_lsp.learning.judging.in_use import step_back
 from falcon_lsp.learning.losses import Objective
-from falcon_lsp.learning.pace import Limits, PacedToken, SliceOver
 from falcon_lsp.learning.rewards import Appraiser
-from falcon_lsp.learning.standing import announced
-from falcon_lsp.learning.supervisor import LEAST_EPISODES, update_size
 from falcon_lsp.learning.trainer import Recipe
 from falcon_lsp.learning.update import Emit, Updater
-from falcon_lsp.learning.update_report import UpdateReport
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.memory.ledger import MAX_TRIES, Job, Ledger, LedgerUnavailable
 from falcon_lsp.model.adapters import AdapterRegistry

@@ -10,11 +10,11 @@ import torch
 
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.learning.dataset import Encoding, Judgement, Scored, encode_text
-from falcon_lsp.learning.gate import Measurements
+from falcon_lsp.learning.judging.gate import Measurements
+from falcon_lsp.learning.judging.regression import Hole
+from falcon_lsp.learning.judging.replays import Replay
 from falcon_lsp.learning.objectives.tokens import kl_divergence
-from falcon_lsp.learning.policy_model import PolicyModel, collate
-from falcon_lsp.learning.regression import Hole
-from falcon_lsp.learning.replays import Replay
+from falcon_lsp.learning.policy.model import PolicyModel, collate
 
 
 def measure(

@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from falcon_lsp.learning import attention
-from falcon_lsp.learning.attention import Segment
-from falcon_lsp.learning.packing import Tree
+from falcon_lsp.learning.policy import attention
+from falcon_lsp.learning.policy.attention import Segment
+from falcon_lsp.learning.policy.packing import Tree
 
 MOST_CACHED = 256 * 1024 * 1024
 """Bytes of the lower part's outputs that are kept: 110,000 positions of the built-in model."""

@@ -12,8 +12,8 @@ from typing import Final
 
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.types import Prompt
-from falcon_lsp.learning.curriculum import hint
 from falcon_lsp.learning.dataset import liked_text
+from falcon_lsp.learning.practice.curriculum import hint
 from falcon_lsp.learning.rewards import (
     THRESHOLD,
     Appraiser,

@@ -2,9 +2,9 @@
 
 A round asks for a group of answers in a few places and judges them; the groups that some of the
 answers pass teach the one step that follows, so that the policy which sampled is the one that
-learns. What is too hard comes back with the beginning of the settled text
-(`falcon_lsp.learning.curriculum`). Rounds, like steps, are on the journal's page before anything is
-built on them: a kill asks nobody twice, and ends in the same bytes.
+learns. What is too hard comes back with the beginning of the settled text (`curriculum`). Rounds,
+like steps, are on the journal's page before anything is built on them: a kill asks nobody twice,
+and ends in the same bytes.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from typing import Any
 
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.learning.crew import ALONE, Crew
-from falcon_lsp.learning.curriculum import Curriculum, teaches
 from falcon_lsp.learning.dataset import Encoding, Reason, Scored, TrainingExample, token_starts
-from falcon_lsp.learning.drills import Drill, passed, score_answers
 from falcon_lsp.learning.journal import NO_JOURNAL, Journal
-from falcon_lsp.learning.on_policy import Credited, Leash, credit_group, find_gradient
-from falcon_lsp.learning.policy_model import PolicyModel
+from falcon_lsp.learning.policy.model import PolicyModel
+from falcon_lsp.learning.practice.curriculum import Curriculum, teaches
+from falcon_lsp.learning.practice.drills import Drill, passed, score_answers
+from falcon_lsp.learning.practice.on_policy import Credited, Leash, credit_group, find_gradient
+from falcon_lsp.learning.practice.rollouts import Asked, Rollout, Sampler, Sampling
 from falcon_lsp.learning.rewards import Appraiser, Reward, token_penalty
-from falcon_lsp.learning.rollouts import Asked, Rollout, Sampler, Sampling
 from falcon_lsp.learning.samples import chunks
 from falcon_lsp.learning.trainer import Recipe, TrainingRun
 from falcon_lsp.learning.walk import StepStats, Walk

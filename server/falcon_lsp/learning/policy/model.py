@@ -3,7 +3,7 @@
 The base's matrices are bf16, in which they are multiplied anyway; the adapter, and all that runs
 between the layers, is fp32: in half precision small updates would vanish. Only the upper half of
 the layers carries an adapter: the backward pass stops there, what lies below is computed once for a
-sequence (`falcon_lsp.learning.halves`), and the engine applies it like any other LoRA.
+sequence (`falcon_lsp.learning.policy.halves`), and the engine applies it like any other LoRA.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
-from falcon_lsp.learning.halves import Bounded, Halves
 from falcon_lsp.learning.objectives.tokens import token_logprobs
-from falcon_lsp.learning.packing import Batch, collate
+from falcon_lsp.learning.policy.halves import Bounded, Halves
+from falcon_lsp.learning.policy.packing import Batch, collate
 
 __all__ = ["Batch", "LoraShape", "PolicyModel", "choose_device", "collate", "linear_layers"]
 

@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
-from falcon_lsp.learning.fused_loss import fused_cross_entropy
-from falcon_lsp.learning.policy_model import linear_layers
+from falcon_lsp.learning.policy.fused_loss import fused_cross_entropy
+from falcon_lsp.learning.policy.model import linear_layers
 from falcon_lsp.model.tokenizer import CodeTokenizer
 
 SENTINEL_WORDS = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from falcon_lsp.learning.gate import Verdict
+from falcon_lsp.learning.judging.gate import Verdict
 from falcon_lsp.learning.walk import StepStats
 from falcon_lsp.model.adapters import BASE
 

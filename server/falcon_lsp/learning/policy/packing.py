@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from falcon_lsp.learning.attention import Segment
 from falcon_lsp.learning.dataset import Scored
+from falcon_lsp.learning.policy.attention import Segment
 
 LEAST_SHARED = 0.5
 """Neighbours that share so much of the shorter one's context continue one beginning."""

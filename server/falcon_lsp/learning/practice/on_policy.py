@@ -14,9 +14,9 @@ from falcon_lsp.learning.crew import ALONE, Crew
 from falcon_lsp.learning.dataset import Scored
 from falcon_lsp.learning.objectives.policy import Loss, clipped_loss, group_advantages
 from falcon_lsp.learning.objectives.tokens import sampled_kl, token_logprobs
-from falcon_lsp.learning.packing import Batch, collate
-from falcon_lsp.learning.policy_model import PolicyModel
-from falcon_lsp.learning.rollouts import Rollout
+from falcon_lsp.learning.policy.model import PolicyModel
+from falcon_lsp.learning.policy.packing import Batch, collate
+from falcon_lsp.learning.practice.rollouts import Rollout
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import fmean
 
+from falcon_lsp.learning.judging.verdicts import ROLLED_BACK, VerdictLog
 from falcon_lsp.learning.rewards import kept_characters
-from falcon_lsp.learning.verdicts import ROLLED_BACK, VerdictLog
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.model.adapters import BASE, GLOBAL, AdapterRefused, AdapterRegistry, scope_of
 

@@ -15,12 +15,12 @@ from typing import Any
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.types import new_id
 from falcon_lsp.learning.dataset import Encoding, Judgement
-from falcon_lsp.learning.gate import Measurements, Verdict, judge
-from falcon_lsp.learning.measurement import measure, with_replays
-from falcon_lsp.learning.policy_model import PolicyModel
-from falcon_lsp.learning.regression import regression_set
-from falcon_lsp.learning.replays import Replayer
-from falcon_lsp.learning.verdicts import VerdictLog
+from falcon_lsp.learning.judging.gate import Measurements, Verdict, judge
+from falcon_lsp.learning.judging.measurement import measure, with_replays
+from falcon_lsp.learning.judging.regression import regression_set
+from falcon_lsp.learning.judging.replays import Replayer
+from falcon_lsp.learning.judging.verdicts import VerdictLog
+from falcon_lsp.learning.policy.model import PolicyModel
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.model.adapters import (
     BASE,

@@ -14,19 +14,19 @@ from typing import Any
 from falcon_lsp.config import Config
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.paths import Busy, Store, locked, private_folder
-from falcon_lsp.learning.crew import Crew, join, leave
-from falcon_lsp.learning.forgetting import drop_adapters, trainer_lock
-from falcon_lsp.learning.gate import Verdict
-from falcon_lsp.learning.standing import announced
-from falcon_lsp.learning.supervisor import LEAST_EPISODES, update_size
-from falcon_lsp.learning.update_report import UpdateReport
-from falcon_lsp.learning.worker import (
+from falcon_lsp.learning.background.standing import announced
+from falcon_lsp.learning.background.supervisor import LEAST_EPISODES, update_size
+from falcon_lsp.learning.background.update_report import UpdateReport
+from falcon_lsp.learning.background.worker import (
     BATCHES_PER_UPDATE,
     gathered,
     make_updater,
     open_journal,
     work,
 )
+from falcon_lsp.learning.crew import Crew, join, leave
+from falcon_lsp.learning.forgetting import drop_adapters, trainer_lock
+from falcon_lsp.learning.judging.gate import Verdict
 from falcon_lsp.memory.ledger import Ledger, LedgerUnavailable
 from falcon_lsp.model.adapters import AdapterRegistry
 from falcon_lsp.model.engine import EngineError, Progress

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 
 from falcon_lsp.core.paths import Store, atomic_write, private_folder
-from falcon_lsp.learning.report import TrainingReport
+from falcon_lsp.learning.background.report import TrainingReport
 from falcon_lsp.learning.walk import StepStats
 
 WIDTH, HEIGHT, MARGIN = 640, 180, 48

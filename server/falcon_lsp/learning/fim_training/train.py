@@ -23,9 +23,9 @@ from peft import PeftModel
 from torch import nn
 
 from falcon_lsp.learning.corpus import read_shards
-from falcon_lsp.learning.fim_batches import batches_from, collate, drawn_ahead
-from falcon_lsp.learning.fim_examples import ExampleStream, FimExample, HoleMix
-from falcon_lsp.learning.fim_model import (
+from falcon_lsp.learning.fim_training.batches import batches_from, collate, drawn_ahead
+from falcon_lsp.learning.fim_training.examples import ExampleStream, FimExample, HoleMix
+from falcon_lsp.learning.fim_training.model import (
     AdaptedLoss,
     Recipe,
     build_model,

@@ -1,8 +1,8 @@
 """Runs the trainer beside the editor: when there is enough to learn from, and nobody is typing.
 
-The server's side of a two-process protocol. The worker (`falcon_lsp.learning.worker`) writes one
-JSON object per line to its standard output; a closed standard input tells it to leave, so it also
-leaves when the server dies. Nothing heavy is imported here.
+The server's side of a two-process protocol. The worker (`falcon_lsp.learning.background.worker`)
+writes one JSON object per line to its standard output; a closed standard input tells it to leave,
+so it also leaves when the server dies. Nothing heavy is imported here.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Any
 from falcon_lsp.config import Config
 from falcon_lsp.core.op_queue import OpQueue
 from falcon_lsp.core.paths import Store
+from falcon_lsp.learning.background.standing import Standing
 from falcon_lsp.learning.rewards.judge import judge_host
-from falcon_lsp.learning.standing import Standing
 
 logger = logging.getLogger(__name__)
 
@@ -62,7 +62,12 @@ class TrainingSupervisor:
         pending: Callable[[], int],
         on_event: OnEvent,
         *,
-        command: Sequence[str] = (sys.executable, "-P", "-m", "falcon_lsp.learning.worker"),
+        command: Sequence[str] = (
+            sys.executable,
+            "-P",
+            "-m",
+            "falcon_lsp.learning.background.worker",
+        ),
         first_backoff: float = FIRST_BACKOFF,
         rest: float = REST,
     ) -> None:

@@ -1,0 +1,1 @@
+"""The trainer as a process of its own: when it works, where it stands, what it tells."""

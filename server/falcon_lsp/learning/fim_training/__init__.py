@@ -1,0 +1,1 @@
+"""How the adapter that ships was trained to fill in the middle."""

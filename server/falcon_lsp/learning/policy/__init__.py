@@ -1,0 +1,1 @@
+"""The policy network of training: a base with an adapter, run over packed sequences."""

@@ -1,0 +1,1 @@
+"""On-policy learning: fresh answers to settled places, judged and learned from."""
