@@ -26,6 +26,8 @@ UNDO_SECONDS = 60.0
 REST_SECONDS = 10.0
 LOOKS = (30, 120, 300, 600)
 """Seconds after an accept at which the text that stands is looked at."""
+CLOSE_REST_SECONDS = 1.0
+"""A document that is closed before the first look is looked at then, unless it is being typed."""
 MAX_SETTLED = 8000
 REDACTED_WITH = 200
 """Characters on both sides that tell a secret: the name that it is given."""
@@ -329,7 +331,9 @@ class Track:
         if self.held is not None and self.held.due <= now:
             found.append(self._record(self.held))
         while self.stage in (Stage.TAKEN, Stage.LEFT) and self._look_due() <= now:
-            found += self._settle(text)
+            found += self._settle(text, self._looks.pop(0))
+            if not self._looks:
+                self.stage = Stage.ENDED
         return found
 
     def close(self, text: str, now: float) -> list[Event]:
@@ -339,8 +343,14 @@ class Track:
         found = self.collect(text, now)
         if self.held is not None:
             found.append(self._record(self.held))
+        if self._never_looked and now - self._active_at >= CLOSE_REST_SECONDS:
+            found += self._settle(text, round(now - self._since))
         self.stage = Stage.ENDED
         return found
+
+    @property
+    def _never_looked(self) -> bool:
+        return self.stage in (Stage.TAKEN, Stage.LEFT) and self._looks[0] == LOOKS[0]
 
     def _look_due(self) -> float:
         due = self._since + self._looks[0]
@@ -348,11 +358,9 @@ class Track:
             return max(due, self._active_at + REST_SECONDS)
         return due
 
-    def _settle(self, text: str) -> list[Event]:
+    def _settle(self, text: str, after_s: int) -> list[Event]:
         """Say what stands there; of something else, as many lines as were suggested, if any."""
-        after_s, taken = self._looks.pop(0), self.stage is Stage.TAKEN
-        if not self._looks:
-            self.stage = Stage.ENDED
+        taken = self.stage is Stage.TAKEN
         ahead, behind = self._surroundings(text)
         standing = self.standing(text)[:MAX_SETTLED]
         standing = redact_between(ahead[-REDACTED_WITH:], standing, behind[:REDACTED_WITH])

@@ -506,6 +506,25 @@ def test_what_was_written_instead_is_settled_text(
     assert editor.settled().get(30) == expected
 
 
+CLOSED = [
+    pytest.param([("insert", "return a"), ("wait", 5), ("close",)], {5: "return a"}, id="taken"),
+    pytest.param([("type", "pass"), ("wait", 5), ("close",)], {5: "pass"}, id="declined"),
+    pytest.param([("insert", "return a"), ("wait", 40), ("close",)], {30: "return a"},
+                 id="looked at before"),
+    pytest.param([("insert", "return a"), ("wait", 5), ("backspace",), ("close",)], {},
+                 id="while it was typed"),
+    pytest.param([("type", "ret"), ("wait", 5), ("close",)], {}, id="neither taken nor declined"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("actions", "expected"), CLOSED)
+def test_a_document_that_is_closed_first_is_looked_at_then(
+    actions: list[tuple[Any, ...]], expected: dict[int, str]
+) -> None:
+    editor = Editor.open(LINE).play(("offer", "return a"), ("wait", 1), *actions)
+    assert editor.settled() == expected
+
+
 def test_what_replaced_an_unseen_suggestion_is_not_recorded() -> None:
     editor = Editor.open(LINE).play(("offer", "return a"), ("type", "pass"), ("wait", 60))
     assert editor.settled() == {}
