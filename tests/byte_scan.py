@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
@@ -16,13 +17,27 @@ def forms(text: str) -> set[bytes]:
 def holding(folders: Iterable[Path], text: str) -> list[str]:
     """Return the names of all files that hold ``text`` in any form, hidden and temporary ones too.
 
-    A file's own name counts as well.
+    A file's or folder's own name counts as well. Servers may be at work: what vanishes meanwhile
+    holds nothing.
     """
     wanted = forms(text)
-    found = []
-    for folder in folders:
-        for path in sorted(folder.rglob("*")):
-            content = path.name.encode() + (path.read_bytes() if path.is_file() else b"")
-            if any(form in content for form in wanted):
-                found.append(path.relative_to(folder).as_posix())
-    return found
+    return [
+        path.relative_to(folder).as_posix()
+        for folder in folders
+        for path, content in _contents(folder)
+        if any(form in content for form in wanted)
+    ]
+
+
+def _contents(folder: Path) -> Iterator[tuple[Path, bytes]]:
+    """Yield name and content of all that is below ``folder``."""
+    for parent, folders, files in os.walk(folder):
+        for name in folders:
+            yield Path(parent, name), name.encode()
+        for name in files:
+            path = Path(parent, name)
+            try:
+                content = path.read_bytes() if path.is_file() else b""  # else a socket
+            except FileNotFoundError:
+                continue
+            yield path, name.encode() + content

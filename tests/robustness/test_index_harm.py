@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from byte_scan import holding
 from falcon_lsp.config import MemoryOptions
 from falcon_lsp.core.paths import Store
 from falcon_lsp.memory import collections_index
@@ -152,19 +153,15 @@ def test_what_is_forgotten_leaves_no_byte_in_any_file(filled: Path, tmp_path: Pa
     folder = tmp_path / "data"
     shutil.copytree(filled, folder)
 
-    def files_with(text: bytes) -> list[str]:
-        files = [file for file in folder.rglob("*") if file.is_file()]
-        return [file.name for file in files if text in file.read_bytes()]
-
-    assert files_with(b"canary77canary")
+    assert holding([folder], "canary77canary")
     with service_on(folder) as service:
         ask(service, 77)
         assert service.forget(path="canary77canary.py") == ["c77"]
         assert service.wait_indexed(300)
         assert service.status()["recall"]["records"] == RECORDS - 1
-        assert files_with(b"canary77canary") == []
-        assert files_with(b"canary78canary")
-    assert files_with(b"canary77canary") == []
+        assert holding([folder], "canary77canary") == []
+        assert holding([folder], "canary78canary")
+    assert holding([folder], "canary77canary") == []
 
 
 WRITER = textwrap.dedent("""
