@@ -87,7 +87,7 @@ def tried(trial: Trial, say: Callable[[str], Say]) -> dict[str, Any]:
     practice = practise(trial, say("practice"))
     training = train(trial, say("training"))
     examination = examine(trial, practice.begun, say("examination"))
-    steps = trial.source.steps
+    steps, twins = trial.source.steps, typed_as(trial)
     return {
         "practice": {
             "first": steps[practice.typed[0]], "last": steps[practice.begun - 1],
@@ -97,8 +97,7 @@ def tried(trial: Trial, say: Callable[[str], Say]) -> dict[str, Any]:
         "lines": examination.lines,
         "commits": [steps[step] for step in examination.typed],
         "pairs": [
-            {arm: pair[twin] for arm, twin in typed_as(trial).items()}
-            for pair in examination.pairs
+            {arm: pair[twin] for arm, twin in twins.items()} for pair in examination.pairs
         ],
     }  # fmt: skip
 

@@ -330,7 +330,7 @@ class Track:
         found: list[Event] = []
         if self.held is not None and self.held.due <= now:
             found.append(self._record(self.held))
-        while self.stage in (Stage.TAKEN, Stage.LEFT) and self._look_due() <= now:
+        while self._watched and self._look_due() <= now:
             found += self._settle(text, self._looks.pop(0))
             if not self._looks:
                 self.stage = Stage.ENDED
@@ -343,20 +343,25 @@ class Track:
         found = self.collect(text, now)
         if self.held is not None:
             found.append(self._record(self.held))
-        if self._never_looked and now - self._active_at >= CLOSE_REST_SECONDS:
+        rested = now - self._active_at >= CLOSE_REST_SECONDS
+        if self._watched and self._first_look and rested:
             found += self._settle(text, round(now - self._since))
         self.stage = Stage.ENDED
         return found
 
     @property
-    def _never_looked(self) -> bool:
-        return self.stage in (Stage.TAKEN, Stage.LEFT) and self._looks[0] == LOOKS[0]
+    def _watched(self) -> bool:
+        """Whether the text that comes to stand in its place is of interest."""
+        return self.stage in (Stage.TAKEN, Stage.LEFT)
+
+    @property
+    def _first_look(self) -> bool:
+        """Whether nobody has looked at that text yet."""
+        return self._looks[0] == LOOKS[0]
 
     def _look_due(self) -> float:
         due = self._since + self._looks[0]
-        if self._looks[0] == LOOKS[0]:
-            return max(due, self._active_at + REST_SECONDS)
-        return due
+        return max(due, self._active_at + REST_SECONDS) if self._first_look else due
 
     def _settle(self, text: str, after_s: int) -> list[Event]:
         """Say what stands there; of something else, as many lines as were suggested, if any."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from falcon_lsp.learning.corpus.__main__ import main
 from falcon_lsp.learning.corpus.build import BOILERPLATE_PROJECTS, build
 from falcon_lsp.learning.corpus.shards import MANIFEST, CorpusDamagedError
 from falcon_lsp.learning.corpus.sources import find_projects
+from secret_generator import github
 
 
 class Workshop:
@@ -142,8 +144,8 @@ def test_licences_decide_and_are_recorded(workshop: Workshop) -> None:
 
 
 def test_a_file_with_a_secret_stays_out(workshop: Workshop) -> None:
-    key = "ghp" + "_" + "k4Tn" * 9
-    files = {"pkg/leak.py": module(1) + f'\nPLACE = "{key}"\n', "pkg/core.py": module(2)}
+    leak, _ = github(random.Random(0))
+    files = {"pkg/leak.py": f"{module(1)}\n{leak}\n", "pkg/core.py": module(2)}
     write_wheel(workshop.wheels, "pkg", files)
     assert workshop.build()["dropped"]["secret"] == 1
     assert workshop.paths() == ["pkg/core.py"]

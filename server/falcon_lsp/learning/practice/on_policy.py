@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +17,7 @@ from falcon_lsp.learning.objectives.tokens import sampled_kl, token_logprobs
 from falcon_lsp.learning.policy.model import PolicyModel
 from falcon_lsp.learning.policy.packing import Batch, collate
 from falcon_lsp.learning.practice.rollouts import Rollout
+from falcon_lsp.learning.samples import chunks
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,7 @@ def take_step(
 
     Raises `Cancelled` between two micro-batches.
     """
-    measured = find_gradient(model, list(_chunks(samples, leash.rows)), leash, token)
+    measured = find_gradient(model, list(chunks(samples, leash.rows)), leash, token)
     if measured.kl > leash.kl_cap:
         return None
     nn.utils.clip_grad_norm_(model.parameters, leash.gradient_norm)
@@ -149,9 +150,3 @@ def _aligned(batch: Batch, values: Sequence[Sequence[float]]) -> Tensor:
     for row, numbers in enumerate(values):
         laid[row, laid.shape[1] - len(numbers) :] = torch.tensor(numbers)
     return laid.to(batch.targets.device)
-
-
-def _chunks(samples: Sequence[Credited], size: int) -> Iterator[Sequence[Credited]]:
-    """Yield ``size`` at a time; samples of one context stay neighbours and share its reading."""
-    for start in range(0, len(samples), size):
-        yield samples[start : start + size]
