@@ -114,10 +114,15 @@ class Proof:
                 self._write()
 
     def _tune(self, arm: Arm) -> float:
-        """Return the learning rate that did best on the tuning holes; the default untried."""
-        if not self._size.rates or arm.objective is Objective.NONE:
-            return self._size.recipe.learning_rate
-        scores = {rate: self._trial(arm, rate) for rate in self._size.rates}
+        """Return the learning rate that did best on the tuning holes; the default untried.
+
+        An arm that does not learn is asked once, so that it may turn out the best one there.
+        """
+        default = self._size.recipe.learning_rate
+        if not self._size.rates:
+            return default
+        rates = (default,) if arm.objective is Objective.NONE else self._size.rates
+        scores = {rate: self._trial(arm, rate) for rate in rates}
         return max(scores, key=lambda rate: scores[rate])
 
     def _trial(self, arm: Arm, rate: float) -> float:

@@ -39,7 +39,7 @@ ARMS = ("frozen", "instant", "slow", "both")
 WITHOUT_VERSION = {"slow": "frozen", "both": "instant"}
 """What an arm is when the gate let nothing through: typed once, it counts for both."""
 
-NOT_REMEMBERED = frozenset({"adapters", "locks", "reports", "servers"})
+NOT_REMEMBERED = frozenset({"adapters", "locks", "reports", "servers", "training"})
 """Parts of a store that are no memory; all others are what learning at once goes by."""
 KEPT_VERSIONS = 100
 """None is pruned, so that every version can be looked at."""

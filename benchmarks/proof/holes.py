@@ -164,4 +164,5 @@ def _check_steps(test: str, entry_point: str) -> tuple[Step, ...]:
 
 def _mbpp_steps(task: Problem) -> tuple[Step, ...]:
     setup, _, asserts = task.test.partition("\nassert ")
-    return tuple(assert_steps(f"assert {asserts}".split("\n"), setup))
+    tests = [line for line in f"assert {asserts}".split("\n") if line.strip()]
+    return tuple(assert_steps(tests, setup))

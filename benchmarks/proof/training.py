@@ -16,6 +16,7 @@ from falcon_lsp.core.types import Prompt
 from falcon_lsp.learning.dataset import Encoding, Scored, encode_text
 from falcon_lsp.learning.meta import reptile
 from falcon_lsp.learning.objectives.supervised import supervised_loss
+from falcon_lsp.learning.objectives.tokens import kl_divergence, masked
 from falcon_lsp.learning.policy.model import PolicyModel
 from falcon_lsp.learning.policy.packing import collate
 from falcon_lsp.learning.practice.curriculum import Curriculum
@@ -80,8 +81,7 @@ class Learner:
         self.arm, self.recipe, self.model, self.encoding = arm, recipe, model, encoding
         self.sampler = Sampler(model.peft, encoding.tokenizer, encoding.fmt)
         self.run = Run()
-        self._alike = solved or SolvedTasks()
-        self.solved = self._alike if arm.long_term else None
+        self.solved = (solved or SolvedTasks()) if arm.long_term else None
         self._holes = {hole.name: hole for hole in holes}
         self._judge, self._seed = judge, seed
         self._curriculum = Curriculum(list(self._holes))
@@ -155,18 +155,22 @@ class Learner:
         sequences = [one for one in scored if one is not None]
         total = sum(len(one.answer) for one in sequences)
         self._optimizer.zero_grad(set_to_none=True)
-        value = 0.0
+        value = kl = 0.0
         for start in range(0, len(sequences), self.recipe.leash.rows):
             rows = collate(sequences[start : start + self.recipe.leash.rows]).to(self.model.device)
             self.run.spent += len(rows)
-            loss = supervised_loss(
-                self.model.logits(rows), rows.targets, rows.mask, normaliser=float(total)
-            )
+            with torch.no_grad(), self.model.base():
+                base = self.model.logits(rows)
+            logits = self.model.logits(rows)
+            loss = supervised_loss(logits, rows.targets, rows.mask, normaliser=float(total))
             loss.backward()
             value += float(loss.detach())
+            kl += float(masked(kl_divergence(logits.detach(), base), rows.mask).sum()) / total
+        if kl > self.recipe.leash.kl_cap:
+            return {"loss": value, "kl": kl, "trained": 0.0, "capped": 1.0}
         torch.nn.utils.clip_grad_norm_(self.model.parameters, self.recipe.leash.gradient_norm)
         self._optimizer.step()
-        return {"loss": value, "trained": float(total)}
+        return {"loss": value, "kl": kl, "trained": float(total)}
 
     def _settled(self, hole: Hole) -> Scored | None:
         return encode_text(self.encoding, self.prompt(hole), hole.settled)
@@ -181,7 +185,8 @@ class Learner:
         """Adapt to each task from the same start, then move the start towards them (Reptile).
 
         A task is a handful of functions that long-term memory holds to be alike; its support set is
-        what was sampled in them a moment ago.
+        what was sampled in them a moment ago. A task whose inner loop led above the cap has no part
+        in the step, and ends nothing: the start is not where it led.
         """
         phi, adapted, found = self.model.state(), [], []
         for _ in range(self.recipe.tasks):
@@ -190,20 +195,26 @@ class Learner:
             samples, measured = self._explore(holes)
             measured |= self._learn(samples, self._fresh_optimizer())
             found.append(measured)
-            if measured["trained"]:
+            if measured["trained"] and not measured.get("capped"):
                 adapted.append(self.model.state())
         self.model.restore(reptile(phi, adapted, MetaRecipe().epsilon) if adapted else phi)
         names = dict.fromkeys(name for one in found for name in one)
-        return {name: sum(one.get(name, 0.0) for one in found) / len(found) for name in names}
+        means = {name: sum(one.get(name, 0.0) for one in found) / len(found) for name in names}
+        return means | {"capped": float(all(one.get("capped") for one in found))}
 
     def _task(self, rng: random.Random) -> list[Hole]:
-        """Return one context and others of the functions most like its own."""
+        """Return one context and others of the functions most like its own.
+
+        Without long-term memory nobody knows which are alike: any others.
+        """
         count = max(1, self.recipe.contexts // self.recipe.tasks)
         order = self._curriculum.choose(len(self._holes), rng)
         if not order:
             return []
+        if self.solved is None:
+            return [self._holes[name] for name in order[:count]]
         first = self._holes[order[0]]
-        near = self._alike.like(first, 2 * count)
+        near = self.solved.like(first, 2 * count)
         groups = {first.task, *(task.name for task in near)}
         return [self._holes[name] for name in order if self._holes[name].task in groups][:count]
 

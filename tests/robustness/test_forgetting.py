@@ -48,7 +48,7 @@ def derive(store: Store, completion_id: str, text: str) -> list[str]:
         file = store.quantised / f"0123-{name}-4567.safetensors"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("base" if name == "base" else text)
-    for folder in (store.cache / "replay" / "0a" / "learned", store.cache / "log-x"):
+    for folder in (store.cache / "replay" / "0a" / "learned", store.training / "log-x"):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "ledger.sqlite3").write_text(text)
     (store.adapters / ".tmp-unfinished").mkdir(exist_ok=True)

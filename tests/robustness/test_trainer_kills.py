@@ -127,7 +127,7 @@ def test_an_update_killed_after_each_step_ends_in_the_same_bytes(
         registry = AdapterRegistry(store.adapters)
         file = registry.folder / registry.current() / "adapter_model.safetensors"
         weights[name] = file.read_bytes()
-        assert not (store.cache / "training").exists()
+        assert not (store.training / "journal").exists()
     assert codes["whole"] == [0]
     assert codes["killed"][-1] == 0
     assert 0 not in codes["killed"][:-1]

@@ -79,6 +79,11 @@ class Store:
         return self.cache / "verdicts"
 
     @property
+    def training(self) -> Path:
+        """The folder of what an update has in hand, copies of episodes among it."""
+        return self.data / "training"
+
+    @property
     def quantised(self) -> Path:
         """The folder of quantised weights."""
         return self.cache / "quantised"

@@ -49,7 +49,7 @@ def unlearn(store: Store, ledger: Ledger, seconds: float = 0.0) -> tuple[Sequenc
         with locked(trainer_lock(store), seconds):
             dropped += drop_adapters(store, ledger)
             AdapterRegistry(store.adapters).clean_temporaries()
-            _drop_copies(store.cache)
+            _drop_copies(store)
             shutil.rmtree(store.verdicts, ignore_errors=True)
             done = drop_merged(store.quantised, AdapterRegistry(store.adapters).names())
     except (Busy, AdapterRefused, OSError):
@@ -73,14 +73,13 @@ def drop_adapters(store: Store, ledger: Ledger) -> Sequence[str]:
     return dropped
 
 
-def _drop_copies(cache: Path) -> None:
-    """Remove copies of episodes: interrupted replays and updates, logs of a killed trainer.
+def _drop_copies(store: Store) -> None:
+    """Remove copies of episodes: interrupted updates and replays, logs of a killed trainer.
 
     A replay that runs holds its lock, and removes its stores itself when it ends.
     """
-    for folder in (cache / "training", *cache.glob("log-*")):
-        shutil.rmtree(folder, ignore_errors=True)
-    for folder in cache.glob("replay/*"):
+    shutil.rmtree(store.training, ignore_errors=True)
+    for folder in store.cache.glob("replay/*"):
         try:
             with locked(folder / "lock"):
                 for entry in folder.iterdir():

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from falcon_lsp.core.cancellation import CancellationToken
+from falcon_lsp.core.types import Outcome
 from falcon_lsp.learning.caps import surplus
 from falcon_lsp.learning.crew import Crew
 from falcon_lsp.learning.dataset import (
@@ -50,14 +51,17 @@ def sort_out(
     learned: frozenset[str],
     objective: Objective = Objective.POLICY,
 ) -> Material:
-    """Hold out the newest episodes and build examples of the others."""
+    """Hold out the newest episodes and build examples of the others.
+
+    What was ``learned`` already is left out, unless it was undone: then it teaches the opposite.
+    """
     material = Material()
     over = surplus(episodes)
     kept = [episode for episode in episodes if episode.completion_id not in over]
     since = split_by_time(kept, HELD_OUT_SHARE, LEAST_LIKED)
     for episode in sorted(episodes, key=lambda one: (one.time, one.completion_id)):
         found: TrainingExample | Reason
-        if episode.completion_id in learned:
+        if episode.completion_id in learned and episode.outcome is not Outcome.UNDONE:
             found = Reason.LEARNED
         elif episode.completion_id in over:
             found = Reason.SURPLUS

@@ -44,8 +44,9 @@ Locate = Callable[[str], Path | None]
 class Recipe:
     """Hyper-parameters. ``rows`` bounds a pass, ``minibatch`` and ``epochs`` the number of steps.
 
-    ``kl_cap`` (nats per token against the base) ends training; ``beta`` already pulls before it.
-    It lies below the gate's, for the step that leads above it is noticed only at the next one.
+    ``kl_cap`` (nats per token) ends training: so much the KL to the base may grow in one run, and
+    ``beta`` already pulls before it. It lies below the gate's, which bounds all runs together, for
+    the step that leads above it is noticed only at the next one.
 
     The learning rate is measured on the built-in model, 32 episodes of one steady taste: later text
     of that taste gained 0.2 nats per token at 2e-4 (KL 0.01) and 1.0 at 1e-3 (KL 0.38, too far).
@@ -185,7 +186,7 @@ def _gradient(
     trained = max(1.0, sum(trained_tokens(unit) for unit in batch))
     normaliser = _normaliser(batch, recipe.objective, trained)
     reference = _reference(model, batch, recipe, token, crew)
-    sums = torch.zeros(4)
+    sums = torch.zeros(4, device=model.device)
     for units in crew.share(list(passes(batch, recipe.rows))):
         token.check()
         loss = _loss(

@@ -40,7 +40,7 @@ class Pace(Protocol):
 
     @property
     def kl_cap(self) -> float:
-        """Largest KL to the base, in nats per token."""
+        """How much the KL to the base may grow in one run, in nats per token."""
 
 
 class Walk:
@@ -72,14 +72,17 @@ class Walk:
         self.write()
 
     def led_too_far(self, stats: StepStats) -> str:
-        """Undo the last step if it led above the cap, as ``stats`` of the next one show.
+        """Undo the last step if it led too far, as ``stats`` of the next one show.
 
-        So it did where the loss is not finite. Returns what happened, empty when all is well.
+        So it did where the loss is not finite, or the KL more than the cap above that of the start,
+        which is what the first step measures: what serves already is no step of this run. Returns
+        what happened, empty when all is well.
         """
-        if isfinite(stats.loss) and stats.kl <= self._pace.kl_cap:
+        start = self.steps[0].kl if self.steps else stats.kl
+        if isfinite(stats.loss) and stats.kl <= start + self._pace.kl_cap:
             return ""
         self._model.restore(self._previous)
-        return f"step taken back: KL {stats.kl:.3f}, cap {self._pace.kl_cap:g}"
+        return f"step taken back: KL {stats.kl:.3f} from {start:.3f}, cap +{self._pace.kl_cap:g}"
 
     def end(self, reason: str) -> None:
         """Take no further step."""

@@ -17,35 +17,25 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from falcon_lsp.core.types import Outcome
 from falcon_lsp.memory import event_log, salvage
 from falcon_lsp.memory import ledger_forgetting as forgetting
 from falcon_lsp.memory import ledger_history as history
+from falcon_lsp.memory import ledger_queue as jobs
 from falcon_lsp.memory import ledger_sources as sources
 from falcon_lsp.memory.episodes import Episode, fold_all
 from falcon_lsp.memory.event_log import ImportReport
 from falcon_lsp.memory.events import Event, Kind
 from falcon_lsp.memory.ledger_file import LedgerFile, LedgerUnavailable, Salvage, clear_errors
+from falcon_lsp.memory.ledger_queue import MAX_TRIES, Job
 
-__all__ = ["ImportReport", "Job", "Ledger", "LedgerUnavailable", "Salvage"]
+__all__ = ["MAX_TRIES", "ImportReport", "Job", "Ledger", "LedgerUnavailable", "Salvage"]
 
 logger = logging.getLogger(__name__)
 
-MAX_TRIES = 3
 _BATCH = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One finished episode to learn from; ``tries`` counts leases, this one included."""
-
-    completion_id: str
-    tries: int
-    enqueued: float
 
 
 class Ledger:
@@ -126,14 +116,14 @@ class Ledger:
         """Return the latest ``limit`` episodes, oldest first.
 
         ``before`` bounds the time of the suggestion (seconds, exclusive); ``with_outcome`` leaves
-        out those without a final outcome.
+        out those without a final outcome, and what one file had too many of in a day.
         """
         rows = self._read(
             "SELECT completion_id FROM events WHERE kind = 'suggested' AND payload IS NOT NULL "
             "AND (?1 IS NULL OR workspace = ?1) AND (?2 IS NULL OR time < ?2) "
-            "AND (NOT ?3 OR completion_id IN (SELECT completion_id FROM queue)) "
+            "AND (NOT ?3 OR completion_id IN (SELECT completion_id FROM queue WHERE result <> ?5)) "
             "ORDER BY seq DESC LIMIT ?4",
-            (workspace, before, with_outcome, -1 if limit is None else limit),
+            (workspace, before, with_outcome, -1 if limit is None else limit, sources.SURPLUS),
         )
         return self.episodes_of([row[0] for row in rows])
 
@@ -202,23 +192,8 @@ class Ledger:
         A lease that ran out comes back; the third time its job is set aside, for it may be what
         kills the trainer.
         """
-        now = time.time() if now is None else now
         with self._transaction() as db:
-            db.execute(
-                "UPDATE queue SET owner = NULL, expires = NULL, "
-                "state = CASE WHEN tries < ? THEN 'waiting' ELSE 'set_aside' END, "
-                "result = CASE WHEN tries < ? THEN '' ELSE 'its lease ran out every time' END "
-                "WHERE state = 'leased' AND expires <= ?",
-                (MAX_TRIES, MAX_TRIES, now),
-            )
-            rows = db.execute(
-                "UPDATE queue SET state = 'leased', owner = ?, expires = ?, tries = tries + 1 "
-                "WHERE id IN "
-                "(SELECT id FROM queue WHERE state = 'waiting' ORDER BY id LIMIT ?) "
-                "RETURNING id, completion_id, tries, enqueued",
-                (owner, now + seconds, limit),
-            ).fetchall()
-        return [Job(*row[1:]) for row in sorted(rows)]
+            return jobs.lease(db, owner, limit, seconds, time.time() if now is None else now)
 
     def ack(self, owner: str, results: Mapping[str, str]) -> int:
         """Close jobs that ``owner`` still holds; returns how many those were.
@@ -226,39 +201,26 @@ class Ledger:
         ``results`` maps a completion id to ``trained:<adapter id>`` or ``skipped:<reason>``.
         """
         with self._transaction() as db:
-            return sum(
-                db.execute(
-                    "UPDATE queue SET state = 'done', owner = NULL, expires = NULL, result = ? "
-                    "WHERE completion_id = ? AND owner = ?",
-                    (result, completion_id, owner),
-                ).rowcount
-                for completion_id, result in results.items()
-            )
+            return jobs.ack(db, owner, results)
 
     def release(self, owner: str, ids: Iterable[str], error: str = "") -> None:
         """Give jobs back. With an ``error`` it counts as a failure, and the third sets aside."""
         with self._transaction() as db:
-            db.executemany(
-                "UPDATE queue SET owner = NULL, expires = NULL, result = :error, "
-                "tries = CASE WHEN :error = '' THEN tries - 1 ELSE tries END, "
-                "state = CASE WHEN :error = '' OR tries < :max THEN 'waiting' "
-                "ELSE 'set_aside' END WHERE completion_id = :id AND owner = :owner",
-                [{"id": i, "owner": owner, "error": error, "max": MAX_TRIES} for i in ids],
-            )
+            jobs.release(db, owner, ids, error)
 
     def renew(self, owner: str, seconds: float) -> None:
         """Let ``owner`` hold its jobs for longer, each as if it were tried for the first time."""
-        sql = "UPDATE queue SET tries = 1, expires = ? WHERE owner = ?"
         with self._transaction() as db:
-            db.execute(sql, (time.time() + seconds, owner))
+            jobs.renew(db, owner, time.time() + seconds)
+
+    def reclaim(self) -> None:
+        """Let every lease run out now: for who knows that no owner lives, by the trainer's lock."""
+        with self._transaction() as db:
+            jobs.reclaim(db)
 
     def pending(self, now: float | None = None) -> int:
         """Return how many jobs wait, counting those whose lease ran out."""
-        rows = self._read(
-            "SELECT count(*) FROM queue "
-            "WHERE state = 'waiting' OR (state = 'leased' AND expires <= ?)",
-            (time.time() if now is None else now,),
-        )
+        rows = self._read(jobs.PENDING, (time.time() if now is None else now,))
         return int(rows[0][0])
 
     def cursor(self, name: str) -> int:
@@ -378,33 +340,12 @@ def _insert(db: sqlite3.Connection, event: Event) -> bool:
         (*row, salvage.checksum(row), row[4]),
     ).rowcount
     if new and event.kind is Kind.OUTCOME:
-        _enqueue(db, event)
+        jobs.enqueue(db, event)
     return new > 0
 
 
-def _enqueue(db: sqlite3.Connection, event: Event) -> None:
-    what = Outcome(event.payload["outcome"])
-    if not what.final:
-        return
-    new = db.execute(
-        "INSERT OR IGNORE INTO queue (completion_id, enqueued) VALUES (?, ?)",
-        (event.completion_id, event.time),
-    ).rowcount
-    if new and not sources.count(db, event):
-        db.execute(
-            "UPDATE queue SET state = 'done', result = ? WHERE completion_id = ?",
-            (sources.SURPLUS, event.completion_id),
-        )
-    elif what is Outcome.UNDONE:
-        db.execute(
-            "UPDATE queue SET state = 'waiting', tries = 0, owner = NULL, expires = NULL, "
-            "result = '' WHERE completion_id = ? AND state IN ('leased', 'done') AND result <> ?",
-            (event.completion_id, sources.SURPLUS),
-        )
-
-
 def _refill(
-    db: sqlite3.Connection, rows: list[tuple[int, salvage.Row]], jobs: list[salvage.Job]
+    db: sqlite3.Connection, rows: list[tuple[int, salvage.Row]], answered: list[salvage.Job]
 ) -> None:
     """Put salvaged rows into a new ledger; the queue follows from the events, as at first."""
     insert = "INSERT OR IGNORE INTO events VALUES (?,?,?,?,?,?,?,?,?,?,?)"
@@ -413,7 +354,7 @@ def _refill(
         if not db.execute(insert, (seq, *values)).rowcount:
             db.execute(insert, (None, *values))
         if row[-1] is not None and row[1] == Kind.OUTCOME:
-            _enqueue(db, _event(row))
+            jobs.enqueue(db, _event(row))
     db.executemany(
-        "UPDATE queue SET state = ?, tries = ?, result = ? WHERE completion_id = ?", jobs
+        "UPDATE queue SET state = ?, tries = ?, result = ? WHERE completion_id = ?", answered
     )

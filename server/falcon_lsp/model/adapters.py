@@ -44,6 +44,7 @@ __all__ = [
     "AdapterManifest",
     "AdapterRefused",
     "AdapterRegistry",
+    "Superseded",
     "VerifiedAdapter",
     "scope_of",
 ]
@@ -55,6 +56,10 @@ LOCK_SECONDS = 10.0
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _POINTER = "current.json"
 _TEMPORARY, _TRASH = ".tmp-", ".trash-"
+
+
+class Superseded(Exception):
+    """A version is not published: it follows one that is served no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +87,15 @@ class AdapterRegistry:
         """Create a folder to save a version in; `publish` renames it."""
         return private_folder(self.folder / new_id(_TEMPORARY.rstrip("-")))
 
-    def publish(self, temporary: Path, manifest: AdapterManifest) -> AdapterManifest:
+    def publish(
+        self, temporary: Path, manifest: AdapterManifest, replacing: str | None = None
+    ) -> AdapterManifest:
         """Make the version in ``temporary`` visible, and current in its scope when it is promoted.
 
         Nothing is visible before everything is on disk. Returns the manifest with its ``sha256``;
-        raises `AdapterRefused` when the folder would not verify.
+        raises `AdapterRefused` when the folder would not verify, and `Superseded`, with nothing
+        done, when a promoted one was to take the place of ``replacing`` and somebody has chosen
+        another version meanwhile, there or where this one comes from.
         """
         target = self._path(manifest.id)
         check_files(temporary)
@@ -96,6 +105,8 @@ class AdapterRegistry:
         with self._writing():
             if target.exists():
                 raise AdapterRefused(f"there is an adapter {manifest.id} already")
+            if manifest.status == PROMOTED and replacing is not None:
+                self._check_wanted(manifest, replacing)
             for file in temporary.iterdir():
                 fsync_file(file)
             fsync_folder(temporary)
@@ -105,6 +116,16 @@ class AdapterRegistry:
                 self._point_to(manifest.id, manifest.scope)
         logger.info("published adapter %s as %s", manifest.id, manifest.status)
         return manifest
+
+    def _check_wanted(self, manifest: AdapterManifest, replacing: str) -> None:
+        """Raise `Superseded` when what is served is not what a version was made to follow."""
+        served = self.current(manifest.base_sha256, manifest.scope)
+        kin = self._kin()
+        descent = {BASE, *ancestors(served, kin, BASE)}
+        if manifest.scope != GLOBAL:
+            descent.update(ancestors(self.current(manifest.base_sha256), kin, BASE))
+        if served != replacing or manifest.parent not in descent:
+            raise Superseded("another version was chosen meanwhile")
 
     def names(self) -> Sequence[str]:
         """Return the ids of all versions on disk, readable or not."""
@@ -203,8 +224,9 @@ class AdapterRegistry:
         """Serve ``to`` from now on, in its own scope or in ``scope``; return its id.
 
         Without ``to``, a workspace goes back to what everybody is served, and everybody to the
-        parent of the current version; workspaces whose versions come from the one that is left go
-        back as well. Raises `AdapterRefused` when that cannot be served.
+        nearest ancestor of the current version that is left and verifies; workspaces whose versions
+        come from the one that is left go back as well. Raises `AdapterRefused` when ``to`` cannot
+        be served.
         """
         with self._writing():
             if to is not None and to != BASE:
@@ -213,13 +235,21 @@ class AdapterRegistry:
             if to is None and scope != GLOBAL:
                 self._write(self._pointers().without({scope}))
                 return self.current()
-            target = to or (self.show(now).parent if now != BASE else BASE)
+            target = to or self._before(now)
             self._check_fit(target, None, scope)
             self._point_to(target, scope)
             if scope == GLOBAL:
                 self._leave(now, target)
         logger.info("rolled back from adapter %s to %s", now, target)
         return target
+
+    def _before(self, version: str) -> str:
+        """Return the nearest ancestor of ``version`` that may be served to everybody."""
+        for each in ancestors(version, self._kin(), BASE)[1:]:
+            with contextlib.suppress(AdapterRefused):
+                self._check_fit(each, None, GLOBAL)
+                return each
+        return BASE
 
     def _leave(self, left: str, target: str) -> None:
         """Serve no workspace what comes from ``left``, unless ``target`` does so itself."""
@@ -234,13 +264,17 @@ class AdapterRegistry:
     def prune(self, keep: int) -> Sequence[str]:
         """Delete all but the newest ``keep`` versions of either level; return the ids that went.
 
-        What is served anywhere, and what a rollback would go to, always stays.
+        Those that were set aside are counted by themselves: however many were refused, none that
+        could be served goes for them. What is served anywhere, and what a rollback would go to,
+        always stays.
         """
         with self._writing():
             versions = self.list()
             spared = {self.current(), *self.served().values()}
-            for level in (True, False):
-                ids = [m.id for m in versions if (m.scope == GLOBAL) is level]
+            kinds: dict[tuple[bool, str], list[str]] = {}
+            for m in versions:
+                kinds.setdefault((m.scope == GLOBAL, m.status), []).append(m.id)
+            for ids in kinds.values():
                 spared |= set(ids[max(0, len(ids) - keep) :])
             spared |= {m.parent for m in versions if m.id == self.current()}
             gone = [m.id for m in versions if m.id not in spared]

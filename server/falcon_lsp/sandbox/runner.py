@@ -8,6 +8,7 @@ what it is at its start it stays to its end.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import signal
 import struct
@@ -25,6 +26,9 @@ from falcon_lsp.sandbox.scratch import Content, read_back, scratch
 from falcon_lsp.sandbox.supervision import Ending, Start, Usage, watch
 
 CHILD = Path(__file__).with_name("child.py")
+_LAST_WORDS = re.compile(r"(\S+) ([0-9]{1,12}) ([0-9]{1,18})")
+"""The secret, kilobytes and nanoseconds; whatever else a program writes there is no such line."""
+
 _NOT_RUN = "the program did not run, because it could not be shut in"
 
 
@@ -185,7 +189,8 @@ def _why(said: list[str], err: bytes) -> str:
 
 def _last_words(said: list[str], secret: str) -> tuple[bool, Usage]:
     """Return whether the last line was reached, and what the child says that it used."""
-    words = said[1].split() if len(said) > 1 else []
-    if len(words) != 3 or not (words[1] + words[2]).isdigit():
+    found = _LAST_WORDS.fullmatch(said[1]) if len(said) > 1 else None
+    if found is None:
         return False, Usage()
-    return words[0] == secret, Usage(int(words[2]) / 1e9, int(words[1]) * 1024)
+    word, kilobytes, nanoseconds = found.groups()
+    return word == secret, Usage(int(nanoseconds) / 1e9, int(kilobytes) * 1024)

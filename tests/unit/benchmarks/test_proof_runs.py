@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -97,11 +98,13 @@ def test_trials_are_equally_many_and_on_the_tuning_holes(
     monkeypatch: pytest.MonkeyPatch, base: Path, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(holes, "tuning", lambda: holes.testing()[:0] + TUNED)
-    size = falcon.Size(("supervised", "GRPO with tests"), (0,), 2, TINY, (1e-4, 1e-3), 1)
+    names = ("frozen", "supervised", "GRPO with tests")
+    size = falcon.Size(names, (0,), 2, TINY, (1e-4, 1e-3), 1)
     monkeypatch.setitem(falcon.SIZES, "tiny", size)
     found = _main(monkeypatch, base, tmp_path)
     tuning = {name: trials for name, trials in found["tuning"].items() if trials}
     assert {name: set(trials) for name, trials in tuning.items()} == {
+        "frozen": {f"{TINY.learning_rate:g}"},  # has no rate to choose, and may be the best
         "supervised": {"0.0001", "0.001"}, "GRPO with tests": {"0.0001", "0.001"},
     }  # fmt: skip
     assert found["best other arm"] in tuning
@@ -174,12 +177,49 @@ def test_equal_budgets_bind_every_arm(base: Path, tmp_path: Path) -> None:
         assert history[-1]["spent"] >= 4_000
 
 
-def test_the_kl_cap_takes_the_step_back_that_led_above_it(base: Path, tmp_path: Path) -> None:
-    (arm,) = arms.named(["GRPO with tests"])
+@pytest.mark.parametrize("name", ["supervised", "GRPO with tests"])
+def test_the_kl_cap_ends_a_run(base: Path, tmp_path: Path, name: str) -> None:
+    learner = _capped(base, name)
+    run = learner.train(tmp_path, lambda message: None)
+    assert run.stopped == "the KL to the base reached its cap"
+    assert sum(step["trained"] > 0 for step in run.history) == 1
+
+
+def test_the_step_that_led_above_the_cap_is_taken_back(base: Path, tmp_path: Path) -> None:
+    learner = _capped(base, "GRPO with tests")
+    start = learner.model.state()
+    learner.train(tmp_path, lambda message: None)
+    assert all(map(torch.equal, start, learner.model.state()))
+
+
+def test_an_inner_loop_above_the_cap_has_no_part_and_ends_nothing(
+    base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (arm,) = arms.named(["FALCON"])
+    learner = _learner(base, arm, 3 * _cost(base, arm, tmp_path))
+    learn, calls = Learner._learn, []
+
+    def every_other(self: Learner, *given: Any) -> dict[str, float]:
+        calls.append(learn(self, *given))
+        return calls[-1] | ({"capped": 1.0} if len(calls) % 2 else {})
+
+    monkeypatch.setattr(Learner, "_learn", every_other)
+    run = learner.train(tmp_path / "run", lambda message: None)
+    assert run.stopped == "budget spent"
+    assert [step["capped"] for step in run.history] == [0.0] * run.step
+
+
+def test_without_long_term_memory_nobody_knows_which_tasks_are_alike(base: Path) -> None:
+    (arm,) = arms.named(["FALCON without long-term memory"])
+    learner = _learner(base, arm, 1)
+    assert learner.solved is None
+    assert len(learner._task(random.Random(0))) == TINY.contexts // TINY.tasks
+
+
+def _capped(base: Path, name: str) -> Learner:
+    """Return a learner that may go nowhere."""
+    (arm,) = arms.named([name])
     learner = _learner(base, arm, 10**9)
     leash = dataclasses.replace(learner.recipe.leash, kl_cap=1e-9, beta=0.0)
     learner.recipe = dataclasses.replace(learner.recipe, leash=leash)
-    start = learner.model.state()
-    run = learner.train(tmp_path, lambda message: None)
-    assert run.stopped == "the KL to the base reached its cap"
-    assert all(map(torch.equal, start, learner.model.state()))
+    return learner

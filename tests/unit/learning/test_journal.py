@@ -81,4 +81,12 @@ def test_what_is_forgotten_takes_the_journal_with_it(tmp_path) -> None:
         journal.page(STATE, "run").write({"a": STATE[0]}, {})
         ledger.forget(completion_ids=["cmp-1"])
         assert unlearn(store, ledger)[1]
-    assert not (store.cache / "training").exists()
+    assert not store.training.exists()
+
+
+def test_stores_that_share_a_cache_keep_journals_apart(tmp_path) -> None:
+    one, other = (Store(tmp_path / name, tmp_path / "cache") for name in ("one", "other"))
+    open_journal(one).begin(["cmp-1"])
+    open_journal(other).begin(["cmp-2"])
+    open_journal(other).clear()
+    assert open_journal(one).batch() == ["cmp-1"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from types import SimpleNamespace
@@ -11,6 +13,7 @@ import pytest
 
 from falcon_lsp.config import from_client_options
 from falcon_lsp.core.cancellation import Cancelled
+from falcon_lsp.learning.background import pace
 from falcon_lsp.learning.background.pace import (
     CALM_LOOKS,
     LOOK_EVERY,
@@ -149,6 +152,20 @@ def test_what_training_itself_uses_makes_no_machine_busy(monkeypatch, used, own,
     monkeypatch.setattr(psutil, "cpu_count", lambda: 2)
     monkeypatch.setattr(Machine, "_clock", lambda _: next(clocks))
     assert Machine().busy() == pytest.approx(share)
+
+
+def test_what_our_children_use_is_ours() -> None:
+    """Tests and linters that training has started count while they run, and when they ended."""
+    loop = "import time\nwhile time.process_time() < 0.3: pass\nprint(flush=True)\ninput()"
+    before = pace._used_by_us()
+    with subprocess.Popen(
+        [sys.executable, "-c", loop], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        child.stdout.readline()
+        running = pace._used_by_us() - before
+        child.communicate(b"\n")
+    assert running >= 0.25
+    assert pace._used_by_us() - before >= 0.25
 
 
 def test_the_real_machine_answers() -> None:

@@ -29,7 +29,7 @@ class Bench:
         self.heard: queue.Queue[dict[str, Any]] = queue.Queue()
         self.pending = pending
         self.config, problems = from_client_options(
-            {"learning": {"batchEpisodes": 4, "idleSeconds": 0, **options}}
+            {"learning": {"batchEpisodes": 8, "idleSeconds": 0, **options}}
         )
         assert problems == []
         self.supervisor = TrainingSupervisor(
@@ -118,7 +118,7 @@ def test_the_worker_gets_the_folders_and_the_settings(bench, tmp_path) -> None:
     ]  # fmt: skip
     config, problems = from_client_options(json.loads(given[given.index("--options") + 1]))
     assert problems == []
-    assert (config.learning.batch_episodes, config.learning.threads) == (4, 3)
+    assert (config.learning.batch_episodes, config.learning.threads) == (8, 3)
     assert config.learning.least_battery == 40
     assert config.learning.objective == "on-policy"
     assert "--supervised" in given

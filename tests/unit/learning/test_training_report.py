@@ -83,6 +83,13 @@ def test_the_report_says_what_was_used_what_not_and_why(
     assert f"serving {body['current']}" in text
 
 
+def test_what_a_killed_trainer_held_is_learned_from(store, config, encoding, tiny_model) -> None:
+    with closing(Ledger(store.ledger)) as ledger:
+        fill(ledger, encoding, tiny_model.name)
+        ledger.lease("killed", 16, 600.0)
+    assert train_from_logs(store, config, None, lambda *_: None).as_dict()["episodes"] == 16
+
+
 def test_a_log_is_learned_from_without_touching_the_ledger(
     store, config, encoding, tiny_model, tmp_path
 ) -> None:

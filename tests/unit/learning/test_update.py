@@ -17,6 +17,7 @@ from falcon_lsp.core.types import Outcome
 from falcon_lsp.learning import update
 from falcon_lsp.learning.background.update_report import UpdateReport
 from falcon_lsp.learning.dataset import Encoding
+from falcon_lsp.learning.judging.publishing import Publisher
 from falcon_lsp.learning.losses import Objective
 from falcon_lsp.learning.policy.model import LoraShape, PolicyModel
 from falcon_lsp.learning.rewards import Appraiser, Quality
@@ -149,17 +150,60 @@ def test_a_version_that_nobody_serves_has_taught_nothing(updater, registry, enco
     assert registry.current(SHA) == again.adapter_id
 
 
-def test_an_adapter_at_the_kl_cap_learns_no_further(
-    tiny_model, registry, updater, encoding
-) -> None:
-    """Every episode still gets its answer, and what is served stays."""
+def test_what_serves_beyond_the_kl_cap_learns_on(tiny_model, registry, updater, encoding) -> None:
+    """The cap bounds a run: where the one before it ended is no step that led too far."""
     first = run(updater, told(encoding, [GOOD] * 20))
     files = ModelFiles(tiny_model, "tiny", fim.FALCON, SHA)
-    strict = Updater(registry, files, threads=1, keep=5, recipe=replace(RECIPE, kl_cap=1e-6))
+    careful = replace(RECIPE, kl_cap=first.verdict.kl / 2, learning_rate=1e-5)
+    strict = Updater(registry, files, threads=1, keep=5, recipe=careful)
     second = run(strict, told(encoding, [GOOD] * 20, start=40))
-    assert (second.adapter_id, second.used, len(second.results)) == ("", 0, 40)
-    assert "taken back" in second.results["cmp-40"]
+    assert second.steps[0].kl > careful.kl_cap > 0
+    assert second.stopped == "all steps done"
+    assert second.results["cmp-40"] == f"trained:{second.adapter_id}"
+
+
+def test_a_step_that_was_taken_back_leaves_what_is_served(
+    tiny_model, registry, updater, encoding
+) -> None:
+    first = run(updater, told(encoding, [GOOD] * 20))
+    files = ModelFiles(tiny_model, "tiny", fim.FALCON, SHA)
+    strict = Updater(registry, files, threads=1, keep=5, recipe=replace(RECIPE, kl_cap=1e-9))
+    second = run(strict, told(encoding, [GOOD] * 20, start=40))
+    assert "taken back" in second.stopped
+    assert (second.verdict.promoted, len(second.results)) == (False, 40)
     assert registry.current(SHA) == first.adapter_id
+
+
+def test_what_was_learned_and_then_undone_teaches_again(updater, encoding) -> None:
+    episodes = told(encoding, [GOOD] * 20)
+    first = run(updater, episodes)
+    undone = [replace(episodes[0], outcome=Outcome.UNDONE), *episodes[1:]]
+    again = run(updater, undone)
+    assert first.results["cmp-0"] == f"trained:{first.adapter_id}"
+    assert again.results["cmp-0"] == f"trained:{again.adapter_id}"
+    assert again.used == 1
+
+
+@pytest.mark.parametrize("back_to", [BASE, "first"])
+def test_who_goes_back_while_an_update_runs_is_not_overruled(
+    updater, registry, encoding, monkeypatch, back_to
+) -> None:
+    """Whether before its measurements or in the middle of them, the candidate is set aside."""
+    first = run(updater, told(encoding, [GOOD] * 20))
+    second = run(updater, told(encoding, [GOOD] * 20, start=40))
+    assert registry.current(SHA) == second.adapter_id
+    target = first.adapter_id if back_to == "first" else back_to
+    measured = Publisher._measure
+
+    def measure(*given: Any) -> Any:
+        registry.rollback(target)
+        return measured(*given)
+
+    monkeypatch.setattr(Publisher, "_measure", measure)
+    third = run(updater, told(encoding, [GOOD] * 20, start=80))
+    assert third.verdict.reasons == ("another version was chosen meanwhile",)
+    assert registry.show(third.adapter_id).status == SET_ASIDE
+    assert registry.current(SHA) == target
 
 
 def test_too_few_episodes_are_all_held_out(updater, registry, encoding) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,12 @@ from falcon_lsp.core.paths import Store, locked
 from falcon_lsp.learning.background import worker
 from falcon_lsp.learning.background.pace import Limits, PacedToken, SliceOver
 from falcon_lsp.learning.background.update_report import UpdateReport
+from falcon_lsp.learning.caps import MOST_PER_FILE_AND_HOUR
 from falcon_lsp.learning.forgetting import trainer_lock
 from falcon_lsp.learning.journal import NO_JOURNAL, Journal
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.memory.ledger import MAX_TRIES, Ledger
+from falcon_lsp.memory.ledger_sources import MOST_PER_DAY
 from falcon_lsp.model.adapters import AdapterRegistry
 from falcon_lsp.model.engine import EngineError
 
@@ -156,11 +159,36 @@ def test_one_trainer_at_a_time(store, ledger, monkeypatch) -> None:
     assert updater.batches == []
 
 
+def test_what_one_file_has_too_many_of_is_not_remembered(store) -> None:
+    """Neither what is learned from again nor what a version is judged by in use holds a flood."""
+    flood = {f"cmp-{n:03}": n / 10 for n in range(MOST_PER_DAY + 20)}
+    slow = {f"day-{n:03}": 1e5 + n * 30.0 for n in range(MOST_PER_DAY)}
+    with closing(Ledger(store.ledger)) as ledger:
+        for name, when in {**flood, **slow}.items():
+            ledger.append([replace(event, time=when) for event in events_of(episode(name))])
+        assert len(ledger.episodes(with_outcome=True)) == 2 * MOST_PER_DAY
+        kept = [each.completion_id for each in worker.finished(ledger)]
+    assert sum(name.startswith("cmp-") for name in kept) == MOST_PER_FILE_AND_HOUR
+    assert sum(name.startswith("day-") for name in kept) <= 3 * MOST_PER_FILE_AND_HOUR
+
+
 def test_too_short_a_queue_loads_no_model(store, ledger) -> None:
     config = settings(batchEpisodes=64)
     heard: list[dict[str, Any]] = []
     assert worker.serve(store, config, heard.append, CancellationToken()) == 0
     assert heard == [{"event": "done"}]
+
+
+def test_what_a_killed_trainer_held_is_taken_at_once(store, ledger, monkeypatch) -> None:
+    """Its lease would last for minutes; the lock shows that nobody holds it any more.
+
+    A part of it at first, as always after a failure: it may be what killed.
+    """
+    assert len(ledger.lease("killed", 20, 600.0)) == 20
+    updater = StandIn()
+    monkeypatch.setattr(worker, "make_updater", lambda *_: updater)
+    worker.serve(store, settings(batchEpisodes=16), lambda _: None, CancellationToken())
+    assert [len(batch) for batch in updater.batches] == [8]
 
 
 def test_starting_clears_what_a_kill_left(store, ledger, monkeypatch) -> None:
@@ -270,4 +298,4 @@ def test_the_end_of_a_slice_is_told_and_puts_the_batch_back(store, ledger, monke
     assert worker.serve(store, settings(batchEpisodes=16), heard.append, CancellationToken()) == 0
     assert heard[-1] == {"event": "slice_over"}
     assert ledger.pending() == 20
-    assert Journal(store.cache / "training").batch() != []
+    assert worker.open_journal(store).batch() != []

@@ -42,6 +42,9 @@ def manifest(adapter_id: str, **fields: Any) -> AdapterManifest:
     )
 
 
-def publish(registry: AdapterRegistry, adapter_id: str, **fields: Any) -> AdapterManifest:
+def publish(
+    registry: AdapterRegistry, adapter_id: str, replacing: str | None = None, **fields: Any
+) -> AdapterManifest:
     """Publish a valid adapter."""
-    return registry.publish(write(registry.new_temporary()), manifest(adapter_id, **fields))
+    written = write(registry.new_temporary())
+    return registry.publish(written, manifest(adapter_id, **fields), replacing)

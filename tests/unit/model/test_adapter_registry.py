@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from adapter_samples import BASE_SHA256, manifest, publish, write
 
 from falcon_lsp.core import paths
 from falcon_lsp.model import adapters, pointers
-from falcon_lsp.model.adapters import BASE, SET_ASIDE, AdapterRefused, AdapterRegistry
+from falcon_lsp.model.adapters import BASE, SET_ASIDE, AdapterRefused, AdapterRegistry, Superseded
 
 
 @pytest.fixture
@@ -88,6 +89,45 @@ def test_pruning_keeps_the_newest_the_current_and_its_parent(registry: AdapterRe
     assert ids(registry) == ["adp-2", "adp-3", "adp-5", "adp-6"]
     assert registry.rollback() == "adp-2"
     assert registry.clean_temporaries() == 0
+
+
+def test_versions_that_were_refused_push_out_none_that_could_be_served(
+    registry: AdapterRegistry,
+) -> None:
+    publish(registry, "adp-1", created=1.0)
+    publish(registry, "adp-2", parent="adp-1", created=2.0)
+    publish(registry, "adp-3", parent="adp-2", created=3.0)
+    for number in range(4, 9):
+        name = f"adp-{number}"
+        publish(registry, name, parent="adp-3", created=float(number), status=SET_ASIDE)
+    assert registry.prune(2) == ["adp-1", "adp-4", "adp-5", "adp-6"]
+    assert [registry.rollback(), registry.rollback()] == ["adp-2", BASE]
+
+
+def test_a_rollback_passes_over_ancestors_that_are_gone_or_spoilt(
+    registry: AdapterRegistry,
+) -> None:
+    for number in range(1, 5):
+        publish(registry, f"adp-{number}", parent=f"adp-{number - 1}", created=float(number))
+    shutil.rmtree(registry.folder / "adp-3")
+    registry._lineage.remember("adp-3", "adp-2", [])
+    (registry.folder / "adp-2" / "adapter_model.safetensors").write_bytes(b"spoilt")
+    assert registry.rollback() == registry.current() == "adp-1"
+
+
+def test_a_version_whose_place_was_given_to_another_is_not_published(
+    registry: AdapterRegistry,
+) -> None:
+    publish(registry, "adp-1", created=1.0)
+    publish(registry, "adp-2", parent="adp-1", created=2.0)
+    registry.rollback("adp-1")
+    with pytest.raises(Superseded):
+        publish(registry, "adp-3", parent="adp-2", created=3.0, replacing="adp-2")
+    with pytest.raises(Superseded):
+        publish(registry, "adp-3", parent="adp-2", created=3.0, replacing="adp-1")
+    assert ids(registry) == ["adp-1", "adp-2"]
+    publish(registry, "adp-3", parent="adp-1", created=3.0, replacing="adp-1")
+    assert registry.current() == "adp-3"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 from adapter_samples import BASE_SHA256, publish
 
-from falcon_lsp.model.adapters import BASE, SET_ASIDE, AdapterRefused, AdapterRegistry, scope_of
+from falcon_lsp.model.adapters import (
+    BASE,
+    SET_ASIDE,
+    AdapterRefused,
+    AdapterRegistry,
+    Superseded,
+    scope_of,
+)
 
 A, B = scope_of("file:///code/a"), scope_of("file:///code/b")
 
@@ -57,6 +64,18 @@ def test_a_rollback_leaves_a_version_and_what_comes_from_it(registry, to, scope,
     """A version of a workspace that comes from what everybody has left is left as well."""
     assert registry.rollback(to, scope) in expected
     assert served(registry) == expected
+
+
+def test_a_workspaces_version_may_come_from_what_everybody_is_served(registry) -> None:
+    publish(registry, "a-2", created=4.0, parent="all-2", scope=A, replacing="a-1")
+    assert served(registry) == ("all-2", "a-2", "all-2")
+
+
+def test_a_workspaces_version_that_comes_from_what_was_left_is_not_published(registry) -> None:
+    registry.rollback("all-1")
+    with pytest.raises(Superseded):
+        publish(registry, "a-2", created=4.0, parent="all-2", scope=A, replacing="all-1")
+    assert served(registry) == ("all-1", "all-1", "all-1")
 
 
 def test_going_forward_again_takes_no_workspace_along(registry) -> None:

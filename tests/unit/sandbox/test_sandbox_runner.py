@@ -183,6 +183,10 @@ ENDS = {
         "import os\nfor n in range(3, 32):\n    try: os.write(n, b'0' * 32 + b' 1 1\\n')\n"
         "    except OSError: pass\nos._exit(0)", Status.EXITED, 0,
     ),
+    "a number without end": (
+        "import os\nfor n in range(3, 32):\n    try: os.write(n, b'x 1 ' + b'9' * 5000 + b'\\n')\n"
+        "    except OSError: pass", Status.EXITED, 0,
+    ),
     "noise in the report": (
         "import os\nfor n in range(3, 32):\n    try: os.write(n, b'\\xff 1 x\\nrefused\\n')\n"
         "    except OSError: pass", Status.EXITED, 0,

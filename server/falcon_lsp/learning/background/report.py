@@ -15,11 +15,12 @@ from falcon_lsp.config import Config
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.paths import Busy, Store, locked, private_folder
 from falcon_lsp.learning.background.standing import announced
-from falcon_lsp.learning.background.supervisor import LEAST_EPISODES, update_size
+from falcon_lsp.learning.background.supervisor import LEAST_EPISODES
 from falcon_lsp.learning.background.update_report import UpdateReport
 from falcon_lsp.learning.background.worker import (
     BATCHES_PER_UPDATE,
     gathered,
+    look_back,
     make_updater,
     open_journal,
     work,
@@ -115,10 +116,12 @@ def _lead(
     """Work through ``ledger``, and tell the others of the crew what each update is about."""
     registry, journal = AdapterRegistry(store.adapters), open_journal(store)
     registry.clean_temporaries()
+    ledger.reclaim()  # what a trainer held that was killed
     updater = make_updater(store, config, registry, journal, crew)
     crew.tell(_copy(ledger) if crew.size > 1 else None)
-    most, token = update_size(config) * BATCHES_PER_UPDATE, CancellationToken()
+    most, token = config.learning.batch_episodes * BATCHES_PER_UPDATE, CancellationToken()
     with announced(store, _Listener(progress, ledger.pending())) as announce:
+        look_back(registry, ledger, announce)
         jobs = work(ledger, updater, LEAST_EPISODES, most, announce, token, journal, crew)
         updates = tuple(jobs)
     crew.tell(None)
@@ -130,7 +133,7 @@ def _lead(
 def _help(store: Store, config: Config, crew: Crew) -> None:
     """Take part in the leader's updates, with a copy of its episodes."""
     updater = make_updater(store, config, AdapterRegistry(store.adapters), crew=crew)
-    with tempfile.TemporaryDirectory(dir=private_folder(store.cache), prefix="log-") as folder:
+    with tempfile.TemporaryDirectory(dir=private_folder(store.training), prefix="log-") as folder:
         log = Path(folder) / "log.jsonl"
         log.write_text(crew.tell(None), "utf-8")
         with _opened(store, log) as (ledger, _):
@@ -153,7 +156,7 @@ def _opened(store: Store, path: Path | None) -> Iterator[tuple[Ledger, tuple[str
             yield ledger, ()
         return
     with (
-        tempfile.TemporaryDirectory(dir=private_folder(store.cache), prefix="log-") as folder,
+        tempfile.TemporaryDirectory(dir=private_folder(store.training), prefix="log-") as folder,
         closing(Ledger(Path(folder) / "ledger.sqlite3")) as ledger,
     ):
         found = ledger.import_jsonl(path)

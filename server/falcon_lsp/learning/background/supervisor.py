@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 OnEvent = Callable[[dict[str, Any]], None]
 LEAST_EPISODES = 8
-"""Fewer leave too little to train on beside what the gate holds out, whatever the settings say."""
+"""Fewer leave too little to train on beside what the gate holds out; no setting is below it."""
 MOST_FAILURES = 3
 FIRST_BACKOFF = 30.0
 GRACE = 10.0
@@ -109,7 +109,7 @@ class TrainingSupervisor:
             return "The fake engine has no weights to train (falcon.engine)."
         if self.running:
             return "Training is running already."
-        if pending < (needed := update_size(self._config())):
+        if pending < (needed := self._config().learning.batch_episodes):
             return f"Not enough to learn from yet: {pending} of {needed} episodes."
         self.failures, self.paused = 0, ""
         with self._wake:
@@ -136,7 +136,7 @@ class TrainingSupervisor:
             return f"paused: {self.paused}"
         if self.running:
             return self._standing.words
-        missing = update_size(self._config()) - self._pending()
+        missing = self._config().learning.batch_episodes - self._pending()
         return f"waiting for {missing} more episodes" if missing > 0 else "waiting for quiet"
 
     def halt(self) -> None:
@@ -156,7 +156,7 @@ class TrainingSupervisor:
     def _enough(self) -> bool:
         config = self._config()
         trainable = config.learning.enable and config.engine != "fake"
-        return trainable and self._pending() >= update_size(config)
+        return trainable and self._pending() >= config.learning.batch_episodes
 
     def _work(self, reason: str) -> None:
         """Run workers until one has emptied the queue, training is paused, or we close."""
@@ -258,11 +258,6 @@ class TrainingSupervisor:
     def _sleep(self, seconds: float) -> None:
         with self._wake:
             self._wake.wait_for(lambda: self._closed or self._asked, seconds)
-
-
-def update_size(config: Config) -> int:
-    """Return how many finished episodes make one update."""
-    return max(config.learning.batch_episodes, LEAST_EPISODES)
 
 
 def training_environment() -> dict[str, str]:

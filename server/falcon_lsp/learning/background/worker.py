@@ -27,8 +27,9 @@ from falcon_lsp.core.paths import Busy, Store, locked
 from falcon_lsp.core.types import new_id
 from falcon_lsp.learning.background.pace import Limits, PacedToken, SliceOver
 from falcon_lsp.learning.background.standing import announced
-from falcon_lsp.learning.background.supervisor import LEAST_EPISODES, update_size
+from falcon_lsp.learning.background.supervisor import LEAST_EPISODES
 from falcon_lsp.learning.background.update_report import UpdateReport
+from falcon_lsp.learning.caps import surplus
 from falcon_lsp.learning.crew import ALONE, Crew
 from falcon_lsp.learning.dataset import Reason
 from falcon_lsp.learning.forgetting import drop_adapters, trainer_lock
@@ -111,8 +112,20 @@ def work(
 def gathered(ledger: Ledger, ids: Sequence[str]) -> tuple[list[Episode], list[Episode]]:
     """Return what an update is about, and what else there is to remember."""
     known = [ledger.episode(completion_id) for completion_id in ids]
-    history = ledger.episodes(limit=REMEMBERED, with_outcome=True)
-    return [one for one in known if one is not None], history
+    return [one for one in known if one is not None], finished(ledger)
+
+
+def finished(ledger: Ledger) -> list[Episode]:
+    """Return the latest episodes with an outcome, oldest first, and of no file too many."""
+    found = ledger.episodes(limit=REMEMBERED, with_outcome=True)
+    over = surplus(found)
+    return [episode for episode in found if episode.completion_id not in over]
+
+
+def look_back(registry: AdapterRegistry, ledger: Ledger, emit: Emit) -> None:
+    """Leave every served version that turned out worse in use, before anything follows from it."""
+    for left, now in step_back(registry, finished(ledger)):
+        emit({"event": "rolled_back", "adapter_id": left, "to": now})
 
 
 def _lease(ledger: Ledger, owner: str, most: int, begun: Sequence[str]) -> list[Job]:
@@ -133,17 +146,16 @@ def _lease(ledger: Ledger, owner: str, most: int, begun: Sequence[str]) -> list[
 
 def serve(store: Store, config: Config, emit: Emit, token: CancellationToken) -> int:
     """Work through the queue of ``store``; returns the exit code."""
-    batch = update_size(config)
+    batch = config.learning.batch_episodes
     journal = open_journal(store)
     try:
         with locked(trainer_lock(store)), closing(Ledger(store.ledger)) as ledger:
             registry = AdapterRegistry(store.adapters)
             registry.clean_temporaries()
             drop_adapters(store, ledger)  # of a trainer that was killed before it could
+            ledger.reclaim()
             if ledger.pending() >= batch:
-                finished = ledger.episodes(limit=REMEMBERED, with_outcome=True)
-                for left, now in step_back(registry, finished):
-                    emit({"event": "rolled_back", "adapter_id": left, "to": now})
+                look_back(registry, ledger, emit)
                 updater = make_updater(store, config, registry, journal)
                 most = batch * BATCHES_PER_UPDATE
                 for _ in work(ledger, updater, batch, most, emit, token, journal):
@@ -170,7 +182,7 @@ def serve(store: Store, config: Config, emit: Emit, token: CancellationToken) ->
 
 def open_journal(store: Store) -> Journal:
     """Return the journal of the update under way."""
-    return Journal(store.cache / "training")
+    return Journal(store.training / "journal")
 
 
 def make_updater(

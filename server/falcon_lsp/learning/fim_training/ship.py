@@ -35,7 +35,7 @@ def ship(checkpoint: Path, out: Path) -> dict[str, Any]:
 def main() -> None:
     """Ship a checkpoint; see ``--help``."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("checkpoint", type=Path, help="folder that fim_train wrote")
+    parser.add_argument("checkpoint", type=Path, help="folder that fim_training.train wrote")
     parser.add_argument("out", type=Path, help="folder in the package")
     arguments = parser.parse_args()
     print(json.dumps(ship(arguments.checkpoint, arguments.out)))  # noqa: T201 - a command's answer

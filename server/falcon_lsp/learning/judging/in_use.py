@@ -52,7 +52,8 @@ def step_back(registry: AdapterRegistry, episodes: Sequence[Episode]) -> list[tu
     """Leave every served version that is worse in use; returns pairs of what was and is served.
 
     ``episodes`` are those with an outcome, oldest first. A version is left by itself only once:
-    whoever serves it again knows better. Raises `AdapterRefused` and `OSError`.
+    whoever serves it again knows better. Raises `AdapterRefused`, when another process is changing
+    the adapters, and `OSError`.
     """
     log = VerdictLog(registry.folder)
     left = {

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from falcon_lsp.model.adapters import (
     AdapterManifest,
     AdapterRefused,
     AdapterRegistry,
+    Superseded,
 )
 from falcon_lsp.model.files import ModelFiles
 
@@ -97,8 +98,7 @@ class Publisher:
         try:
             model.save(temporary, self._files.model_id)
             verdict = judge(self._measure(model, candidate, temporary, against), self._seed)
-            said = {"against": against, "verdict": verdict.as_json()}
-            self._publish(temporary, candidate, {**numbers, **said}, verdict)
+            verdict = self._published(temporary, candidate, numbers, against, verdict)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         VerdictLog(self._registry.folder).add(
@@ -125,8 +125,34 @@ class Publisher:
         after = self._replayer(saved, candidate.adapter_id, asked, self._token)
         return with_replays(measured, before, after)
 
+    def _published(
+        self,
+        saved: Path,
+        candidate: Candidate,
+        numbers: Mapping[str, Any],
+        against: str,
+        verdict: Verdict,
+    ) -> Verdict:
+        """Write the version with its verdict, and return that.
+
+        Who goes back or chooses a version by hand knows better than a candidate for the place of
+        what is left: that one is set aside then, whatever its numbers.
+        """
+        metrics = {**numbers, "against": against}
+        try:
+            self._publish(saved, candidate, metrics, against, verdict)
+        except Superseded as error:
+            verdict = replace(verdict, promoted=False, reasons=(*verdict.reasons, str(error)))
+            self._publish(saved, candidate, metrics, against, verdict)
+        return verdict
+
     def _publish(
-        self, saved: Path, candidate: Candidate, metrics: Mapping[str, Any], verdict: Verdict
+        self,
+        saved: Path,
+        candidate: Candidate,
+        metrics: Mapping[str, Any],
+        against: str,
+        verdict: Verdict,
     ) -> None:
         """Write the version with its verdict; weights that would not verify are not kept."""
         manifest = AdapterManifest(
@@ -134,14 +160,14 @@ class Publisher:
             self._files.sha256,
             candidate.parent,
             completion_ids=candidate.learned_from,
-            metrics=metrics,
+            metrics={**metrics, "verdict": verdict.as_json()},
             verdict="better than what was served" if verdict.promoted else "not shown to be better",
             reasons=verdict.reasons,
             status=PROMOTED if verdict.promoted else SET_ASIDE,
             scope=candidate.scope,
         )
         try:
-            self._registry.publish(saved, manifest)
+            self._registry.publish(saved, manifest, replacing=against)
         except AdapterRefused:
             if verdict.finite:
                 raise
