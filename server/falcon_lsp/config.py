@@ -108,7 +108,7 @@ class LearningOptions:
         "when to stay quiet. Off: the server behaves as if it had never been told anything.",
     )  # fmt: skip
     batch_episodes: int = option(
-        64, "Finished episodes that make one training update. A fifth of them is kept back to "
+        128, "Finished episodes that make one training update. A fifth of them is kept back to "
         "judge it by: fewer are sooner learned from, and less surely for the better.",
         low=8, high=4096,
     )  # fmt: skip

@@ -203,6 +203,27 @@ def test_training_on_request_answers_in_a_sentence(bench, pending, options, answ
     assert answer in bench("pass", pending=pending, **options).supervisor.train_now()
 
 
+@pytest.mark.parametrize(("pending", "batch"), [(9, 9), (70, 64)])
+def test_who_asks_need_not_wait_for_a_whole_batch(bench, pending, batch) -> None:
+    script = "say(event='arguments', given=sys.argv[1:])"
+    one = bench(script, pending=pending, batchEpisodes=64, idleSeconds=3600)
+    one.supervisor.train_now()
+    given = one.next()["given"]
+    options = json.loads(given[given.index("--options") + 1])
+    assert options["learning.batchEpisodes"] == batch
+
+
+def test_what_was_asked_for_goes_on_in_the_next_slice(bench, tmp_path) -> None:
+    flag = tmp_path / "flag"
+    one = bench(
+        f"import os; p = {str(flag)!r}; first = not os.path.exists(p); open(p, 'w').close();"
+        "say(event='slice_over' if first else 'done')",
+        batchEpisodes=64,
+    )
+    one.supervisor.train_now()
+    assert [one.next()["event"] for _ in range(2)] == ["slice_over", "done"]
+
+
 def test_a_slice_is_followed_by_the_next_until_the_update_is_done(bench, tmp_path) -> None:
     flag = tmp_path / "flag"
     one = bench(

@@ -97,11 +97,14 @@ class TrainingSupervisor:
 
     def request(self, reason: str) -> None:
         """Train at the next quiet moment if there is enough to learn from; returns at once."""
-        if not self.paused and self._enough():
+        if not self.paused and self._enough(self._batch(asked=False)):
             self._queue.request(reason)
 
     def train_now(self) -> str:
-        """Train without waiting for quiet, also after a pause; returns a sentence for the user."""
+        """Train without waiting for quiet, or for a whole batch, also after a pause.
+
+        Returns a sentence for the user.
+        """
         options, pending = self._config().learning, self._pending()
         if not options.enable:
             return "Learning is switched off (falcon.learning.enable)."
@@ -109,8 +112,8 @@ class TrainingSupervisor:
             return "The fake engine has no weights to train (falcon.engine)."
         if self.running:
             return "Training is running already."
-        if pending < (needed := self._config().learning.batch_episodes):
-            return f"Not enough to learn from yet: {pending} of {needed} episodes."
+        if pending < LEAST_EPISODES:
+            return f"Not enough to learn from yet: {pending} of {LEAST_EPISODES} episodes."
         self.failures, self.paused = 0, ""
         with self._wake:
             self._asked = True
@@ -153,19 +156,26 @@ class TrainingSupervisor:
         self._stop_child()
         self._queue.close(GRACE)
 
-    def _enough(self) -> bool:
+    def _enough(self, batch: int) -> bool:
         config = self._config()
         trainable = config.learning.enable and config.engine != "fake"
-        return trainable and self._pending() >= config.learning.batch_episodes
+        return trainable and self._pending() >= batch
+
+    def _batch(self, *, asked: bool) -> int:
+        """Return how many episodes make the next update: for who has asked, what there is."""
+        whole = self._config().learning.batch_episodes
+        return max(LEAST_EPISODES, min(whole, self._pending())) if asked else whole
 
     def _work(self, reason: str) -> None:
         """Run workers until one has emptied the queue, training is paused, or we close."""
         logger.info("training: %s", reason)
+        asked = False
         while self._wait_for_quiet():
-            self._asked = False
-            if self.paused or not self._enough():
+            asked, self._asked = asked or self._asked, False
+            batch = self._batch(asked=asked)
+            if self.paused or not self._enough(batch):
                 return
-            code = self._run_worker()
+            code = self._run_worker(batch)
             if code == 0 or self._closed:
                 self.failures = 0
                 if self.last.get("event") != "slice_over":
@@ -187,15 +197,15 @@ class TrainingSupervisor:
         else:
             self._tell({"event": "failed", "code": code, "failures": self.failures})
 
-    def _run_worker(self) -> int:
-        """Start one worker, pass on what it says, and return its exit code."""
+    def _run_worker(self, batch: int) -> int:
+        """Start one worker for updates of ``batch`` episodes; return its exit code."""
         config = self._config()
         self._standing = Standing()
         with self._wake:
             if self._closed:
                 return 0
             self._child = subprocess.Popen(  # noqa: S603 - our own module, no shell
-                [*self._command, *_arguments(self._store, config)],
+                [*self._command, *_arguments(self._store, config, batch)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -265,11 +275,11 @@ def training_environment() -> dict[str, str]:
     return {**_RESTING, **os.environ}
 
 
-def _arguments(store: Store, config: Config) -> list[str]:
-    """Return the worker's command line; it reads the same options as the server."""
+def _arguments(store: Store, config: Config, batch: int) -> list[str]:
+    """Return the worker's command line; but for ``batch`` it reads the server's options."""
     options = {
         "model": config.model,
-        "learning.batchEpisodes": config.learning.batch_episodes,
+        "learning.batchEpisodes": batch,
         "learning.threads": config.learning.threads,
         "learning.leastBattery": config.learning.least_battery,
         "learning.mostBusy": config.learning.most_busy,
