@@ -86,7 +86,7 @@ bench-instant: model ## replay unseen projects: what does learning at once gain?
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
 	$(BIN)/python benchmarks/instant.py --out build/instant.json
 
-bench-learning: model ## practise, train, be examined on unseen projects, into build/ (6 to 8 hours)
+bench-learning: model ## practise, train, be examined on unseen projects, into build/ (3 to 4 hours)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
 	$(BIN)/python benchmarks/learning.py --out build/learning.json --plot build/learning.svg
 

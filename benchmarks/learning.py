@@ -14,6 +14,7 @@ import argparse
 import hashlib
 import json
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from typing import Any
 from evaluation import commits, gains, phases
 from evaluation.results import machine
 from falcon_lsp.core.paths import Store, atomic_write
+from falcon_lsp.learning.judging.gate import LEAST_LIKED
 from falcon_lsp.model.adapters import BASE
 from falcon_lsp.replay.git import Git
 from falcon_lsp.replay.measures import Pair, percentile
@@ -62,8 +64,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--part", default="reported", choices=("development", "reported"))
     parser.add_argument("--projects", nargs="+", default=["click", "httpx", "rich"])
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
-    parser.add_argument("--practice", type=float, default=8.0, help="minutes of each practice")
-    parser.add_argument("--minutes", type=float, default=20.0, help="of each examination")
+    parser.add_argument("--practice", type=float, default=3.0, help="minutes of each practice")
+    parser.add_argument("--minutes", type=float, default=5.0, help="of each examination")
     parser.add_argument("--set", nargs="*", default=[], help="settings of all arms: NAME=VALUE")
     parser.add_argument("--checkouts", type=Path, default=None, help="clones of the projects")
     parser.add_argument("--out", type=Path, default=HERE / "results" / "learning.json")
@@ -182,11 +184,19 @@ def goals(found: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def versions(runs: Sequence[Mapping[str, Any]]) -> dict[str, int]:
-    """Return how many versions the gate let through, how many not, and how many runs serve one."""
-    said = [row["what"] for run in runs for row in run["training"]["verdicts"]]
-    serving = sum(run["training"]["serves"] != BASE for run in runs)
-    ended = {what: said.count(what) for what in sorted(set(said))}
-    return {**ended, "runs that serve one": serving}
+    """Return how many versions the gate let through and set aside, and how many runs serve one.
+
+    And how many had enough later texts to be judged by, under how many of which these rose.
+    """
+    verdicts = [row for run in runs for row in run["training"]["verdicts"]]
+    ended = Counter(row["what"] for row in verdicts)
+    judged = [row for row in verdicts if row.get("liked", 0) >= LEAST_LIKED]
+    return {
+        **dict(sorted(ended.items())),
+        "judged by enough text": len(judged),
+        "liked text rose": sum(row["liked_gain"] > 0 for row in judged),
+        "runs that serve one": sum(run["training"]["serves"] != BASE for run in runs),
+    }
 
 
 def speaker(name: str) -> Callable[[str, float], None]:

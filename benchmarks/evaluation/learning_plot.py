@@ -11,7 +11,13 @@ from matplotlib.figure import Figure
 
 from evaluation.gains import COUNTED
 
-_COLOURS = {"frozen": "#8c8c8c", "instant": "#f58518", "slow": "#4c78a8", "both": "#54a24b"}
+_STYLES: dict[str, dict[str, Any]] = {
+    "frozen": {"color": "#b0b0b0", "linewidth": 3.0},
+    "instant": {"color": "#f9b978", "linewidth": 3.0},
+    "slow": {"color": "#2f5f98", "linewidth": 1.2, "linestyle": "--"},
+    "both": {"color": "#2e7d32", "linewidth": 1.2, "linestyle": "--"},
+}
+"""Dashes over a broad line: where no adapter is served the two arms are one, and both are seen."""
 
 
 def draw(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
@@ -25,12 +31,12 @@ def draw(runs: Sequence[Mapping[str, Any]], path: Path) -> None:
     for project, (acceptance, kept) in zip(projects, panels, strict=True):
         mine = [run for run in runs if run["project"] == project]
         rows = [row for run in mine for row in run["by_commit"]]
-        for arm, colour in _COLOURS.items():
+        for arm, style in _STYLES.items():
             sums = {name: _sums(rows, arm, name) for name in COUNTED}
             both = zip(sums["accepted"], sums["shown"], strict=True)
             share = [100 * accepted / max(1, shown) for accepted, shown in both]
-            acceptance.plot(range(1, len(rows) + 1), share, color=colour, label=arm)
-            kept.plot(range(1, len(rows) + 1), sums["kept_chars"], color=colour, label=arm)
+            acceptance.plot(range(1, len(rows) + 1), share, label=arm, **style)
+            kept.plot(range(1, len(rows) + 1), sums["kept_chars"], label=arm, **style)
         acceptance.set_title(f"{project}: accepted so far, % of what was shown", fontsize=9)
         kept.set_title(f"{project}: characters kept so far", fontsize=9)
         for axes in (acceptance, kept):

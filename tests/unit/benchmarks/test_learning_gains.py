@@ -33,8 +33,16 @@ def run(project: str, seed: int, kept: dict[str, int], commits: int = 8) -> dict
     return {
         "project": project, "seed": seed, "lines": 9, "by_commit": rows,
         "latencies_ms": {arm: [100, 200] for arm in kept},
-        "training": {"verdicts": [{"what": "promoted"}, {"what": "set_aside"}], "serves": "adp-1"},
+        "training": {"verdicts": VERDICTS, "serves": "adp-1"},
     }  # fmt: skip
+
+
+VERDICTS = [
+    {"what": "promoted", "liked": 9, "liked_gain": 0.1},
+    {"what": "set_aside", "liked": 9, "liked_gain": -0.1},
+    {"what": "set_aside", "liked": 3, "liked_gain": 0.1},
+    {"what": "rolled_back"},
+]
 
 
 KEPT = {"frozen": 100, "instant": 110, "slow": 130, "both": 150}
@@ -139,7 +147,10 @@ def test_together_holds_every_comparison_and_only_reached_goals_count():
         "both against instant",
     ]  # fmt: skip
     assert (found["commits"], found["p50_ms"]["slow"], found["p95_ms"]["slow"]) == (16, 100, 200)
-    assert found["versions"] == {"promoted": 2, "set_aside": 2, "runs that serve one": 2}
+    assert found["versions"] == {
+        "promoted": 2, "rolled_back": 2, "set_aside": 4,
+        "judged by enough text": 4, "liked text rose": 2, "runs that serve one": 2,
+    }  # fmt: skip
     assert {name: goal["reached"] for name, goal in found["goals"].items()} == {
         "kept_chars": True, "acceptance": False, "shown": False,
     }  # fmt: skip
