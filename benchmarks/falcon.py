@@ -4,9 +4,9 @@ The task is to fill in single lines that tests judge: HumanEval and MBPP written
 the default model (about 5 % of either pass), so hardly anything could be told from them.
 
 Learning sees MBPP 601-974 alone; learning rates are chosen on 511-600, the same number of trials
-for each arm; reported are HumanEval's single-line infilling and a line of each MBPP test task.
-What was computed is kept after every step and every hole's arm and seed: a run that was ended goes
-on where it stood. The small size shows that everything works, and claims nothing.
+for each arm that learns; reported are HumanEval's single-line infilling and a line of each MBPP
+test task. What was computed is kept after every step and every hole's arm and seed: a run that was
+ended goes on where it stood. The small size shows that everything works, and claims nothing.
 """
 
 from __future__ import annotations
@@ -35,11 +35,10 @@ from falcon_lsp.model.tokenizer import CodeTokenizer
 from proof import arms, evaluating, holes, report
 from proof.arms import Arm, Objective
 from proof.judging import Judge
-from proof.training import Learner, Recipe
+from proof.training import VERSION, Learner, Recipe
 
 HERE = Path(__file__).parent
 BUILD = HERE.parent / "build" / "falcon"
-VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +226,7 @@ def _known(build: Path) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for file in sorted(build.glob("*/seed-*/items.json")):
         run = _read(file)
-        if len(run["items"]) < run["count"]:
+        if run.get("version") != VERSION or len(run["items"]) < run["count"]:
             continue
         found.setdefault(run["arm"], {})[str(run["seed"])] = run
     return {arm.name: found[arm.name] for arm in arms.ARMS if arm.name in found}
@@ -238,6 +237,8 @@ def _trials(folder: Path) -> dict[str, float]:
     found = {}
     for file in sorted(folder.glob("trial-*/items.json")):
         run = _read(file)
+        if run.get("version") != VERSION:
+            continue
         items = _items(run)
         passed = sum(sum(item.sampled) + item.greedy for item in items)
         asked = sum(len(item.sampled) + 1 for item in items)

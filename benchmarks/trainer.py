@@ -237,6 +237,7 @@ def train_ours(
     recipe = Recipe(
         objective=Objective.SUPERVISED, learning_rate=RATE, epochs=epochs, most_steps=10_000,
         kl_cap=1e9,
+        kl_most=1e9,
     )  # fmt: skip
     model = PolicyModel(files.folder, None, recipe.shape, recipe.seed)
     ones = [

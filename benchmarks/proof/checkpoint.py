@@ -37,7 +37,7 @@ def load(folder: Path, learner: Learner) -> None:
     if not file.is_file():
         return
     state = json.loads(file.read_text(encoding="utf-8"))
-    if any(state[name] != value for name, value in learner.plan.items()):
+    if any(state.get(name) != value for name, value in learner.plan.items()):
         return
     learner.restore(state)
     tensors = load_file(folder / f"tensors-{learner.run.step}.safetensors")

@@ -30,6 +30,9 @@ from proof.judging import Judge
 from proof.memories import Lately, SolvedTasks, prompt_of
 from proof.worth import Tried, Valuer
 
+VERSION = 2
+"""Of what runs and results are made by: those of another are neither gone on with nor mixed in."""
+
 MAX_TOKENS = 48
 EMPTY_STEPS = 20
 """So many steps in a row from which nothing can be learned end the run."""
@@ -111,7 +114,7 @@ class Learner:
     def plan(self) -> dict[str, Any]:
         """What makes a run this one and no other, as plain JSON."""
         recipe = dataclasses.asdict(self.recipe)
-        return {"arm": self.arm.name, "seed": self._seed, "recipe": recipe}
+        return {"version": VERSION, "arm": self.arm.name, "seed": self._seed, "recipe": recipe}
 
     def state(self) -> dict[str, Any]:
         """Return all but the tensors, as plain JSON."""
@@ -186,7 +189,7 @@ class Learner:
 
         A task is a handful of functions that long-term memory holds to be alike; its support set is
         what was sampled in them a moment ago. A task whose inner loop led above the cap has no part
-        in the step, and ends nothing: the start is not where it led.
+        in the step: the start is not where it led. The run ends when that is so of all.
         """
         phi, adapted, found = self.model.state(), [], []
         for _ in range(self.recipe.tasks):

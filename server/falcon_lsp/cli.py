@@ -192,7 +192,7 @@ def _add_adapters(verbs: argparse._SubParsersAction, common: argparse.ArgumentPa
     show.add_argument("id")
     show.set_defaults(run=adapter_commands.show_version)
     rollback = actions.add_parser("rollback", parents=[common], help="go back to an earlier one")
-    rollback.add_argument("id", nargs="?", help="which; default: the parent of the current one")
+    rollback.add_argument("id", nargs="?", help="which; default: the one before")
     rollback.add_argument(
         "--workspace", metavar="FOLDER", help="only there; default: what everybody is served"
     )

@@ -48,12 +48,13 @@ class Material:
 def sort_out(
     episodes: Sequence[Episode],
     encoding: Encoding,
-    learned: frozenset[str],
+    learned: Mapping[str, float],
     objective: Objective = Objective.POLICY,
 ) -> Material:
     """Hold out the newest episodes and build examples of the others.
 
-    What was ``learned`` already is left out, unless it was undone: then it teaches the opposite.
+    What was ``learned`` already, at a time in seconds, is left out, unless it was undone since
+    then: now it teaches the opposite.
     """
     material = Material()
     over = surplus(episodes)
@@ -61,7 +62,7 @@ def sort_out(
     since = split_by_time(kept, HELD_OUT_SHARE, LEAST_LIKED)
     for episode in sorted(episodes, key=lambda one: (one.time, one.completion_id)):
         found: TrainingExample | Reason
-        if episode.completion_id in learned and episode.outcome is not Outcome.UNDONE:
+        if _is_learned(episode, learned):
             found = Reason.LEARNED
         elif episode.completion_id in over:
             found = Reason.SURPLUS
@@ -76,6 +77,14 @@ def sort_out(
         else:
             material.examples.append(found)
     return material
+
+
+def _is_learned(episode: Episode, learned: Mapping[str, float]) -> bool:
+    """Whether a version has learned what became of ``episode``."""
+    when = learned.get(episode.completion_id)
+    if when is None:
+        return False
+    return episode.outcome is not Outcome.UNDONE or episode.decided <= when
 
 
 def build_lessons(

@@ -44,9 +44,9 @@ Locate = Callable[[str], Path | None]
 class Recipe:
     """Hyper-parameters. ``rows`` bounds a pass, ``minibatch`` and ``epochs`` the number of steps.
 
-    ``kl_cap`` (nats per token) ends training: so much the KL to the base may grow in one run, and
-    ``beta`` already pulls before it. It lies below the gate's, which bounds all runs together, for
-    the step that leads above it is noticed only at the next one.
+    ``kl_cap`` (nats per token) ends training: so much the KL to the base may grow in one run, up to
+    ``kl_most``, and ``beta`` already pulls before it. Both lie below the gate's cap, for the step
+    that leads above is noticed only at the next one.
 
     The learning rate is measured on the built-in model, 32 episodes of one steady taste: later text
     of that taste gained 0.2 nats per token at 2e-4 (KL 0.01) and 1.0 at 1e-3 (KL 0.38, too far).
@@ -67,6 +67,7 @@ class Recipe:
     contexts: int = 4
     samples: int = 6
     kl_cap: float = 0.15
+    kl_most: float = 0.25
     gradient_norm: float = 1.0
     seed: int = 0
     shape: LoraShape = field(default_factory=LoraShape)

@@ -228,18 +228,18 @@ class Updater:
         """Return the verified folder of an adapter; `LookupError` when it cannot be used."""
         return locate(self._registry, adapter_id, self._files.sha256)
 
-    def _already_learned(self, current: str) -> frozenset[str]:
-        """Return what the current version and its ancestors learned from.
+    def _already_learned(self, current: str) -> dict[str, float]:
+        """Return what the current version and its ancestors learned from, and when (seconds).
 
         A kill between publishing and acknowledging brings episodes here a second time; one before
         the pointer moved leaves a version that nobody serves, whose episodes count as new.
         """
         versions = {manifest.id: manifest for manifest in self._registry.list()}
-        learned: set[str] = set()
+        learned: dict[str, float] = {}
         while (version := versions.pop(current, None)) is not None:
-            learned.update(version.completion_ids)
+            learned = dict.fromkeys(version.completion_ids, version.created) | learned
             current = version.parent
-        return frozenset(learned)
+        return learned
 
 
 def _report(

@@ -42,6 +42,10 @@ class Pace(Protocol):
     def kl_cap(self) -> float:
         """How much the KL to the base may grow in one run, in nats per token."""
 
+    @property
+    def kl_most(self) -> float:
+        """Above this KL it may not grow at all."""
+
 
 class Walk:
     """The steps of one run of `falcon_lsp.learning.trainer.train` over ``model``.
@@ -74,15 +78,16 @@ class Walk:
     def led_too_far(self, stats: StepStats) -> str:
         """Undo the last step if it led too far, as ``stats`` of the next one show.
 
-        So it did where the loss is not finite, or the KL more than the cap above that of the start,
-        which is what the first step measures: what serves already is no step of this run. Returns
-        what happened, empty when all is well.
+        So it did where the loss is not finite, or the KL grew above what the pace allows from that
+        of the start, which the first step measures: what serves already is no step of this run.
+        Returns what happened, empty when all is well.
         """
         start = self.steps[0].kl if self.steps else stats.kl
-        if isfinite(stats.loss) and stats.kl <= start + self._pace.kl_cap:
+        cap = min(start + self._pace.kl_cap, max(start, self._pace.kl_most))
+        if isfinite(stats.loss) and stats.kl <= cap:
             return ""
         self._model.restore(self._previous)
-        return f"step taken back: KL {stats.kl:.3f} from {start:.3f}, cap +{self._pace.kl_cap:g}"
+        return f"step taken back: KL {stats.kl:.3f}, from {start:.3f}, cap {cap:.3f}"
 
     def end(self, reason: str) -> None:
         """Take no further step."""

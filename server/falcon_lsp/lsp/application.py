@@ -23,6 +23,7 @@ from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Snippet
 from falcon_lsp.learning import forgetting
 from falcon_lsp.learning.background.supervisor import TrainingSupervisor
+from falcon_lsp.learning.background.waiting import waiting
 from falcon_lsp.lsp.served import ServedAdapter
 from falcon_lsp.lsp.week import Week
 from falcon_lsp.memory.events import Event, Kind
@@ -277,7 +278,9 @@ class Application:
             self.supervisor.halt()
 
     def _pending_episodes(self) -> int:
-        return self.memory.pending() if self.memory is not None else 0
+        if self.memory is None:
+            return 0
+        return self.memory.read(functools.partial(waiting, self.store), 0)
 
     def _load_engine(self, config: Config, progress: Progress) -> Engine:
         from falcon_lsp.model.loader import load_engine

@@ -14,7 +14,8 @@ from falcon_lsp.memory.events import Event, Kind
 class Episode:
     """``outcome`` is the last word that counts; ``settled`` maps seconds to the text that stood.
 
-    ``never``: the developer has said that it shall never be offered again.
+    ``decided`` is when that was said (seconds). ``never``: the developer has said that it shall
+    never be offered again.
     """
 
     completion_id: str
@@ -32,6 +33,7 @@ class Episode:
     diagnostics_removed: tuple[Diagnostic, ...] = ()
     settled: Mapping[int, str] = field(default_factory=dict)
     event_ids: tuple[str, ...] = ()
+    decided: float = field(default=0.0, compare=False)
 
     @property
     def settled_text(self) -> str | None:
@@ -88,7 +90,7 @@ def _begin(event: Event) -> Episode:
 def _apply(episode: Episode, event: Event) -> Episode:
     payload: Mapping[str, Any] = event.payload
     if event.kind is Kind.OUTCOME:
-        return _apply_outcome(episode, payload)
+        return _apply_outcome(episode, event)
     if event.kind is Kind.DIAGNOSTICS:
         return replace(
             episode,
@@ -98,8 +100,9 @@ def _apply(episode: Episode, event: Event) -> Episode:
     return replace(episode, settled={**episode.settled, int(payload["after_s"]): payload["text"]})
 
 
-def _apply_outcome(episode: Episode, payload: Mapping[str, Any]) -> Episode:
+def _apply_outcome(episode: Episode, event: Event) -> Episode:
     """A later outcome replaces an earlier one, but a guess never replaces what was reported."""
+    payload: Mapping[str, Any] = event.payload
     what = Outcome(payload["outcome"])
     reported = episode.outcome is not None and episode.outcome.final and not episode.inferred
     if reported and payload["inferred"] and what is not Outcome.UNDONE:
@@ -113,4 +116,5 @@ def _apply_outcome(episode: Episode, payload: Mapping[str, Any]) -> Episode:
         elapsed_ms=float(payload["elapsed_ms"]),
         inferred=bool(payload["inferred"]),
         never=payload.get("never") is True,
+        decided=event.time,
     )

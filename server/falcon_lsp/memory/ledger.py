@@ -218,6 +218,10 @@ class Ledger:
         with self._transaction() as db:
             jobs.reclaim(db)
 
+    def leased(self) -> int:
+        """Return how many jobs somebody holds, or held when it was killed."""
+        return int(self._read(jobs.LEASED)[0][0])
+
     def pending(self, now: float | None = None) -> int:
         """Return how many jobs wait, counting those whose lease ran out."""
         rows = self._read(jobs.PENDING, (time.time() if now is None else now,))

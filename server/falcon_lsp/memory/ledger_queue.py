@@ -21,6 +21,8 @@ PENDING = (
 )
 """Counts the jobs that wait at a time (seconds), those whose lease ran out among them."""
 
+LEASED = "SELECT count(*) FROM queue WHERE state = 'leased'"
+
 
 @dataclass(frozen=True, slots=True)
 class Job:

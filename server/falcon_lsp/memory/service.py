@@ -223,10 +223,6 @@ class MemoryService:
         """Return the latest ``limit`` episodes, oldest first; empty when there is no ledger."""
         return self.read(lambda ledger: ledger.episodes(limit=limit), [])
 
-    def pending(self) -> int:
-        """Return how many finished episodes wait to be learned from."""
-        return self.read(lambda ledger: ledger.pending(), 0)
-
     def status(self) -> dict[str, Any]:
         """Say how recording and recall are, in plain JSON values."""
         salvage = self._ledger.salvage if self._ledger is not None else None

@@ -270,13 +270,13 @@ class AdapterRegistry:
         """
         with self._writing():
             versions = self.list()
-            spared = {self.current(), *self.served().values()}
+            now = self.current()
+            spared = {now, self._before(now), *self.served().values()}
             kinds: dict[tuple[bool, str], list[str]] = {}
             for m in versions:
                 kinds.setdefault((m.scope == GLOBAL, m.status), []).append(m.id)
             for ids in kinds.values():
                 spared |= set(ids[max(0, len(ids) - keep) :])
-            spared |= {m.parent for m in versions if m.id == self.current()}
             gone = [m.id for m in versions if m.id not in spared]
             kin = self._kin()
             for version in gone:

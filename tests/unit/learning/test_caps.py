@@ -53,7 +53,7 @@ def test_a_flood_neither_trains_nor_judges_beyond_its_cap(encoding) -> None:
     material = sort_out(
         of("evil.py", FLOOD, 3600, encoding) + of("good.py", 40, 3600, encoding),
         encoding,
-        frozenset(),
+        {},
     )
     answers = Counter(material.skipped.values())
     assert answers[Reason.SURPLUS] == FLOOD - MOST_PER_FILE_AND_HOUR

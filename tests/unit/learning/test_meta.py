@@ -34,7 +34,7 @@ from falcon_lsp.model.files import ModelFiles
 A, B = "file:///code/a", "file:///code/b"
 PLUS, JOIN = "a + b", "os.path"
 SHA = "0" * 64
-STEPS = Recipe(learning_rate=2e-3, minibatch=4, epochs=2, most_steps=4, kl_cap=5.0)
+STEPS = Recipe(learning_rate=2e-3, minibatch=4, epochs=2, most_steps=4, kl_cap=5.0, kl_most=5.0)
 TOKEN = CancellationToken()
 
 

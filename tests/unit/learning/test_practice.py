@@ -31,7 +31,13 @@ from falcon_lsp.memory.episodes import Episode
 
 STANDS = "total + a - b"
 RECIPE = Recipe(
-    Objective.ON_POLICY, learning_rate=2e-3, epochs=2, contexts=2, samples=4, kl_cap=5.0
+    Objective.ON_POLICY,
+    learning_rate=2e-3,
+    epochs=2,
+    contexts=2,
+    samples=4,
+    kl_cap=5.0,
+    kl_most=5.0,
 )
 
 

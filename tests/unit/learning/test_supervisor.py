@@ -203,14 +203,14 @@ def test_training_on_request_answers_in_a_sentence(bench, pending, options, answ
     assert answer in bench("pass", pending=pending, **options).supervisor.train_now()
 
 
-@pytest.mark.parametrize(("pending", "batch"), [(9, 9), (70, 64)])
-def test_who_asks_need_not_wait_for_a_whole_batch(bench, pending, batch) -> None:
-    script = "say(event='arguments', given=sys.argv[1:])"
-    one = bench(script, pending=pending, batchEpisodes=64, idleSeconds=3600)
-    one.supervisor.train_now()
+@pytest.mark.parametrize(("asked", "least"), [(True, "8"), (False, "16")])
+def test_who_asks_need_not_wait_for_a_whole_batch(bench, asked, least) -> None:
+    one = bench("say(event='arguments', given=sys.argv[1:])", pending=20, batchEpisodes=16)
+    one.supervisor.train_now() if asked else one.supervisor.request("test")
     given = one.next()["given"]
+    assert given[given.index("--least") + 1] == least
     options = json.loads(given[given.index("--options") + 1])
-    assert options["learning.batchEpisodes"] == batch
+    assert options["learning.batchEpisodes"] == 16
 
 
 def test_what_was_asked_for_goes_on_in_the_next_slice(bench, tmp_path) -> None:

@@ -21,7 +21,7 @@ from falcon_lsp.learning.policy.model import LoraShape, PolicyModel, collate
 from falcon_lsp.learning.trainer import Recipe, TrainingRun, train
 
 GOOD, BAD = "a + b", "os.path"
-RECIPE = Recipe(learning_rate=2e-3, minibatch=4, epochs=4, most_steps=6, kl_cap=5.0)
+RECIPE = Recipe(learning_rate=2e-3, minibatch=4, epochs=4, most_steps=6, kl_cap=5.0, kl_most=5.0)
 
 
 def examples(encoding: Encoding, adapter_id: str = "base") -> list[TrainingExample]:

@@ -83,6 +83,23 @@ def test_the_report_says_what_was_used_what_not_and_why(
     assert f"serving {body['current']}" in text
 
 
+def test_only_the_own_ledger_says_how_versions_fare(
+    store, config, encoding, tiny_model, tmp_path, monkeypatch
+) -> None:
+    asked: list[Path] = []
+    monkeypatch.setattr(
+        "falcon_lsp.learning.background.report.look_back",
+        lambda _registry, ledger, _announce: asked.append(ledger.path),
+    )
+    with closing(Ledger(store.ledger)) as ledger, (tmp_path / "log.jsonl").open("w") as file:
+        fill(ledger, encoding, tiny_model.name, 2)
+        ledger.export_jsonl(file)
+    train_from_logs(store, config, tmp_path / "log.jsonl", lambda *_: None)
+    assert asked == []
+    train_from_logs(store, config, None, lambda *_: None)
+    assert asked == [store.ledger]
+
+
 def test_what_a_killed_trainer_held_is_learned_from(store, config, encoding, tiny_model) -> None:
     with closing(Ledger(store.ledger)) as ledger:
         fill(ledger, encoding, tiny_model.name)

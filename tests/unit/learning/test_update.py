@@ -174,14 +174,24 @@ def test_a_step_that_was_taken_back_leaves_what_is_served(
     assert registry.current(SHA) == first.adapter_id
 
 
-def test_what_was_learned_and_then_undone_teaches_again(updater, encoding) -> None:
+def test_what_is_undone_after_it_was_learned_teaches_again_and_only_once(
+    updater, encoding, registry
+) -> None:
     episodes = told(encoding, [GOOD] * 20)
     first = run(updater, episodes)
-    undone = [replace(episodes[0], outcome=Outcome.UNDONE), *episodes[1:]]
+    later = registry.show(first.adapter_id).created + 1.0
+    undone = [replace(episodes[0], outcome=Outcome.UNDONE, decided=later), *episodes[1:]]
     again = run(updater, undone)
-    assert first.results["cmp-0"] == f"trained:{first.adapter_id}"
     assert again.results["cmp-0"] == f"trained:{again.adapter_id}"
     assert again.used == 1
+
+
+def test_what_was_undone_before_it_was_learned_is_not_learned_twice(updater, encoding) -> None:
+    """What a kill between publishing and acknowledging brings back."""
+    episodes = told(encoding, [GOOD] * 20)
+    undone = [replace(episodes[0], outcome=Outcome.UNDONE, decided=1.0), *episodes[1:]]
+    run(updater, undone)
+    assert run(updater, undone).results["cmp-0"] == "skipped:learned already"
 
 
 @pytest.mark.parametrize("back_to", [BASE, "first"])

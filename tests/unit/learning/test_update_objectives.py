@@ -30,7 +30,14 @@ from falcon_lsp.model.adapters import AdapterRegistry
 from falcon_lsp.model.files import ModelFiles
 
 RECIPE = Recipe(
-    learning_rate=1e-3, minibatch=4, epochs=1, most_steps=3, contexts=2, samples=4, kl_cap=5.0
+    learning_rate=1e-3,
+    minibatch=4,
+    epochs=1,
+    most_steps=3,
+    contexts=2,
+    samples=4,
+    kl_cap=5.0,
+    kl_most=5.0,
 )
 
 

@@ -21,6 +21,7 @@ from falcon_lsp.core.paths import Store, locked
 from falcon_lsp.learning.background import worker
 from falcon_lsp.learning.background.pace import Limits, PacedToken, SliceOver
 from falcon_lsp.learning.background.update_report import UpdateReport
+from falcon_lsp.learning.background.waiting import waiting
 from falcon_lsp.learning.caps import MOST_PER_FILE_AND_HOUR
 from falcon_lsp.learning.forgetting import trainer_lock
 from falcon_lsp.learning.journal import NO_JOURNAL, Journal
@@ -189,6 +190,23 @@ def test_what_a_killed_trainer_held_is_taken_at_once(store, ledger, monkeypatch)
     monkeypatch.setattr(worker, "make_updater", lambda *_: updater)
     worker.serve(store, settings(batchEpisodes=16), lambda _: None, CancellationToken())
     assert [len(batch) for batch in updater.batches] == [8]
+
+
+def test_who_asks_has_less_than_a_batch_trained_on(store, ledger, monkeypatch) -> None:
+    updater = StandIn()
+    monkeypatch.setattr(worker, "make_updater", lambda *_: updater)
+    config = settings(batchEpisodes=64)
+    worker.serve(store, config, lambda _: None, CancellationToken(), least=8)
+    assert [len(batch) for batch in updater.batches] == [20]
+
+
+def test_what_a_dead_trainer_held_waits_and_what_a_living_one_holds_does_not(store, ledger) -> None:
+    ledger.lease("somebody", 12, 600.0)
+    with locked(trainer_lock(store)):
+        assert waiting(store, ledger) == 8
+    assert waiting(store, ledger) == 20
+    assert ledger.leased() == 12  # until the next one takes them
+    assert len(ledger.lease("another", 20, 600.0)) == 20
 
 
 def test_starting_clears_what_a_kill_left(store, ledger, monkeypatch) -> None:

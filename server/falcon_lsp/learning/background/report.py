@@ -19,17 +19,17 @@ from falcon_lsp.learning.background.supervisor import LEAST_EPISODES
 from falcon_lsp.learning.background.update_report import UpdateReport
 from falcon_lsp.learning.background.worker import (
     BATCHES_PER_UPDATE,
-    gathered,
     look_back,
     make_updater,
     open_journal,
+    recalled,
     work,
 )
 from falcon_lsp.learning.crew import Crew, join, leave
 from falcon_lsp.learning.forgetting import drop_adapters, trainer_lock
 from falcon_lsp.learning.judging.gate import Verdict
 from falcon_lsp.memory.ledger import Ledger, LedgerUnavailable
-from falcon_lsp.model.adapters import AdapterRegistry
+from falcon_lsp.model.adapters import AdapterRefused, AdapterRegistry
 from falcon_lsp.model.engine import EngineError, Progress
 
 
@@ -96,10 +96,10 @@ def train_from_logs(
             _help(store, config, crew)
             return None
         with locked(trainer_lock(store)), _opened(store, path) as (ledger, broken):
-            return _lead(store, config, ledger, broken, crew, progress)
+            return _lead(store, config, ledger, broken, crew, progress, own=path is None)
     except Busy as error:
         raise TrainingError("training is running already; try again when it is done") from error
-    except (EngineError, LedgerUnavailable) as error:
+    except (AdapterRefused, EngineError, LedgerUnavailable) as error:
         raise TrainingError(str(error)) from error
     finally:
         leave()
@@ -112,8 +112,13 @@ def _lead(
     broken: tuple[str, ...],
     crew: Crew,
     progress: Progress,
+    *,
+    own: bool,
 ) -> TrainingReport:
-    """Work through ``ledger``, and tell the others of the crew what each update is about."""
+    """Work through ``ledger``, and tell the others of the crew what each update is about.
+
+    Only the user's ``own`` ledger says how versions fare in use: a log may tell half of it.
+    """
     registry, journal = AdapterRegistry(store.adapters), open_journal(store)
     registry.clean_temporaries()
     ledger.reclaim()  # what a trainer held that was killed
@@ -121,7 +126,8 @@ def _lead(
     crew.tell(_copy(ledger) if crew.size > 1 else None)
     most, token = config.learning.batch_episodes * BATCHES_PER_UPDATE, CancellationToken()
     with announced(store, _Listener(progress, ledger.pending())) as announce:
-        look_back(registry, ledger, announce)
+        if own:
+            look_back(registry, ledger, announce)
         jobs = work(ledger, updater, LEAST_EPISODES, most, announce, token, journal, crew)
         updates = tuple(jobs)
     crew.tell(None)
@@ -137,8 +143,8 @@ def _help(store: Store, config: Config, crew: Crew) -> None:
         log = Path(folder) / "log.jsonl"
         log.write_text(crew.tell(None), "utf-8")
         with _opened(store, log) as (ledger, _):
-            while (ids := crew.tell(None)) is not None:
-                episodes, history = gathered(ledger, ids)
+            while (told := crew.tell(None)) is not None:
+                episodes, history = (recalled(ledger, ids) for ids in told)
                 updater.run(episodes, lambda _: None, CancellationToken(), history)
 
 

@@ -97,7 +97,7 @@ class TrainingSupervisor:
 
     def request(self, reason: str) -> None:
         """Train at the next quiet moment if there is enough to learn from; returns at once."""
-        if not self.paused and self._enough(self._batch(asked=False)):
+        if not self.paused and self._enough(self._least(asked=False)):
             self._queue.request(reason)
 
     def train_now(self) -> str:
@@ -156,26 +156,26 @@ class TrainingSupervisor:
         self._stop_child()
         self._queue.close(GRACE)
 
-    def _enough(self, batch: int) -> bool:
+    def _enough(self, least: int) -> bool:
         config = self._config()
         trainable = config.learning.enable and config.engine != "fake"
-        return trainable and self._pending() >= batch
+        return trainable and self._pending() >= least
 
-    def _batch(self, *, asked: bool) -> int:
-        """Return how many episodes make the next update: for who has asked, what there is."""
-        whole = self._config().learning.batch_episodes
-        return max(LEAST_EPISODES, min(whole, self._pending())) if asked else whole
+    def _least(self, *, asked: bool) -> int:
+        """Return how many episodes an update needs: fewer for who has asked for it."""
+        return LEAST_EPISODES if asked else self._config().learning.batch_episodes
 
     def _work(self, reason: str) -> None:
         """Run workers until one has emptied the queue, training is paused, or we close."""
         logger.info("training: %s", reason)
         asked = False
         while self._wait_for_quiet():
-            asked, self._asked = asked or self._asked, False
-            batch = self._batch(asked=asked)
-            if self.paused or not self._enough(batch):
+            with self._wake:
+                asked, self._asked = asked or self._asked, False
+            least = self._least(asked=asked)
+            if self.paused or not self._enough(least):
                 return
-            code = self._run_worker(batch)
+            code = self._run_worker(least)
             if code == 0 or self._closed:
                 self.failures = 0
                 if self.last.get("event") != "slice_over":
@@ -197,15 +197,15 @@ class TrainingSupervisor:
         else:
             self._tell({"event": "failed", "code": code, "failures": self.failures})
 
-    def _run_worker(self, batch: int) -> int:
-        """Start one worker for updates of ``batch`` episodes; return its exit code."""
+    def _run_worker(self, least: int) -> int:
+        """Start one worker that trains while ``least`` episodes wait; return its exit code."""
         config = self._config()
         self._standing = Standing()
         with self._wake:
             if self._closed:
                 return 0
             self._child = subprocess.Popen(  # noqa: S603 - our own module, no shell
-                [*self._command, *_arguments(self._store, config, batch)],
+                [*self._command, *_arguments(self._store, config, least)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -275,11 +275,11 @@ def training_environment() -> dict[str, str]:
     return {**_RESTING, **os.environ}
 
 
-def _arguments(store: Store, config: Config, batch: int) -> list[str]:
-    """Return the worker's command line; but for ``batch`` it reads the server's options."""
+def _arguments(store: Store, config: Config, least: int) -> list[str]:
+    """Return the worker's command line; it reads the same options as the server."""
     options = {
         "model": config.model,
-        "learning.batchEpisodes": batch,
+        "learning.batchEpisodes": config.learning.batch_episodes,
         "learning.threads": config.learning.threads,
         "learning.leastBattery": config.learning.least_battery,
         "learning.mostBusy": config.learning.most_busy,
@@ -291,7 +291,8 @@ def _arguments(store: Store, config: Config, batch: int) -> list[str]:
         "sandbox.interpreter": config.sandbox.interpreter,
     }
     folders = ["--data-dir", str(store.data), "--cache-dir", str(store.cache)]
-    return [*folders, "--options", json.dumps(options), "--supervised"]
+    wanted = ["--least", str(least), "--options", json.dumps(options)]
+    return [*folders, *wanted, "--supervised"]
 
 
 def _close_pipes(child: subprocess.Popen[str]) -> None:

@@ -92,9 +92,9 @@ def work(
         ids = [job.completion_id for job in jobs]
         emit({"event": "leased", "episodes": len(ids), "tries": max(job.tries for job in jobs)})
         journal.begin(ids)
-        crew.tell(ids)
         try:
-            episodes, history = gathered(ledger, ids)
+            episodes, history = recalled(ledger, ids), finished(ledger)
+            crew.tell([ids, [episode.completion_id for episode in history]])
             report = updater.run(episodes, hear, token, history)
         except (Cancelled, KeyboardInterrupt):
             ledger.release(owner, ids)
@@ -109,10 +109,10 @@ def work(
         yield report
 
 
-def gathered(ledger: Ledger, ids: Sequence[str]) -> tuple[list[Episode], list[Episode]]:
-    """Return what an update is about, and what else there is to remember."""
-    known = [ledger.episode(completion_id) for completion_id in ids]
-    return [one for one in known if one is not None], finished(ledger)
+def recalled(ledger: Ledger, ids: Sequence[str]) -> list[Episode]:
+    """Return these episodes in this order; those that are unknown or forgotten are left out."""
+    known = {episode.completion_id: episode for episode in ledger.episodes_of(ids)}
+    return [known[completion_id] for completion_id in ids if completion_id in known]
 
 
 def finished(ledger: Ledger) -> list[Episode]:
@@ -144,9 +144,19 @@ def _lease(ledger: Ledger, owner: str, most: int, begun: Sequence[str]) -> list[
     return kept
 
 
-def serve(store: Store, config: Config, emit: Emit, token: CancellationToken) -> int:
-    """Work through the queue of ``store``; returns the exit code."""
+def serve(
+    store: Store,
+    config: Config,
+    emit: Emit,
+    token: CancellationToken,
+    least: int | None = None,
+) -> int:
+    """Work through the queue of ``store`` while ``least`` episodes wait; returns the exit code.
+
+    Without ``least`` a whole batch has to.
+    """
     batch = config.learning.batch_episodes
+    least = batch if least is None else least
     journal = open_journal(store)
     try:
         with locked(trainer_lock(store)), closing(Ledger(store.ledger)) as ledger:
@@ -154,11 +164,11 @@ def serve(store: Store, config: Config, emit: Emit, token: CancellationToken) ->
             registry.clean_temporaries()
             drop_adapters(store, ledger)  # of a trainer that was killed before it could
             ledger.reclaim()
-            if ledger.pending() >= batch:
+            if ledger.pending() >= least:
                 look_back(registry, ledger, emit)
                 updater = make_updater(store, config, registry, journal)
                 most = batch * BATCHES_PER_UPDATE
-                for _ in work(ledger, updater, batch, most, emit, token, journal):
+                for _ in work(ledger, updater, least, most, emit, token, journal):
                     drop_adapters(store, ledger)  # what was forgotten while it trained
                     token.check()
     except Busy:
@@ -252,6 +262,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="falcon-lsp's background trainer")
     parser.add_argument("--data-dir", default="", help="folder of the ledger and adapters")
     parser.add_argument("--cache-dir", default="", help="folder of converted models")
+    parser.add_argument("--least", type=int, help="episodes that have to wait (default: a batch)")
     parser.add_argument("--options", default="{}", help="the server's settings as JSON")
     parser.add_argument(
         "--supervised", action="store_true", help="leave when standard input is closed"
@@ -263,7 +274,7 @@ def main() -> int:
     with announced(store, _print_line) as announce:
         token = PacedToken(Limits.of(config), announce.held)
         leave_when_told(token, arguments.supervised)
-        return serve(store, config, announce, token)
+        return serve(store, config, announce, token, arguments.least)
 
 
 if __name__ == "__main__":
