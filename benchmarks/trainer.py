@@ -74,7 +74,10 @@ def main() -> None:
         print(json.dumps(found))
         return
     if options.update:
-        write(options.out, {"updates": [measure(side, options) for side in Objective]})
+        updates: list[dict[str, Any]] = []
+        for side in Objective:
+            updates.append(measure(side, options))
+            write(options.out, {"updates": updates})
         return
     sides = ["trl", "ours"] * options.pairs + ["trl-default"] * options.default
     runs = [measure(side, options) for side in sides]
