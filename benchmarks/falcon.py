@@ -16,7 +16,7 @@ import dataclasses
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -224,21 +224,24 @@ def _base(folder: Path | None) -> ModelFiles:
 def _known(build: Path) -> dict[str, dict[str, Any]]:
     """Return every finished run by arm and seed, arms in their order."""
     found: dict[str, dict[str, Any]] = {}
-    for file in sorted(build.glob("*/seed-*/items.json")):
-        run = _read(file)
-        if run.get("version") != VERSION or len(run["items"]) < run["count"]:
-            continue
-        found.setdefault(run["arm"], {})[str(run["seed"])] = run
+    for run in _stored(build, "*/seed-*"):
+        if len(run["items"]) == run["count"]:
+            found.setdefault(run["arm"], {})[str(run["seed"])] = run
     return {arm.name: found[arm.name] for arm in arms.ARMS if arm.name in found}
+
+
+def _stored(folder: Path, runs: str) -> Iterator[dict[str, Any]]:
+    """Yield the runs of this version whose folders match ``runs``, finished or not."""
+    for file in sorted(folder.glob(f"{runs}/items.json")):
+        run = _read(file)
+        if run.get("version") == VERSION:
+            yield run
 
 
 def _trials(folder: Path) -> dict[str, float]:
     """Return the share of passed answers of each learning rate that was tried."""
     found = {}
-    for file in sorted(folder.glob("trial-*/items.json")):
-        run = _read(file)
-        if run.get("version") != VERSION:
-            continue
+    for run in _stored(folder, "trial-*"):
         items = _items(run)
         passed = sum(sum(item.sampled) + item.greedy for item in items)
         asked = sum(len(item.sampled) + 1 for item in items)

@@ -218,9 +218,9 @@ class Ledger:
         with self._transaction() as db:
             jobs.reclaim(db)
 
-    def leased(self) -> int:
-        """Return how many jobs somebody holds, or held when it was killed."""
-        return int(self._read(jobs.LEASED)[0][0])
+    def held(self) -> int:
+        """Return how many jobs are leased: somebody holds them, or was killed not long ago."""
+        return int(self._read(jobs.HELD, (time.time(),))[0][0])
 
     def pending(self, now: float | None = None) -> int:
         """Return how many jobs wait, counting those whose lease ran out."""

@@ -21,7 +21,8 @@ PENDING = (
 )
 """Counts the jobs that wait at a time (seconds), those whose lease ran out among them."""
 
-LEASED = "SELECT count(*) FROM queue WHERE state = 'leased'"
+HELD = "SELECT count(*) FROM queue WHERE state = 'leased' AND expires > ?"
+"""Counts the jobs whose lease has not run out at a time (seconds)."""
 
 
 @dataclass(frozen=True, slots=True)

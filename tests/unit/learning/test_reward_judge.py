@@ -413,7 +413,7 @@ def test_the_host_is_in_every_status(server, host, tmp_path) -> None:
 
 def test_the_trainer_gets_the_judge_that_the_server_was_told_of(tmp_path) -> None:
     config = Config(judge_server="http://127.0.0.1:9/v1", judge_model="m")
-    line = _arguments(Store(tmp_path, tmp_path), config)
+    line = _arguments(Store(tmp_path, tmp_path), config, least=8)
     told, problems = from_client_options(json.loads(line[line.index("--options") + 1]))
     assert problems == []
     assert (told.judge_server, told.judge_model) == (config.judge_server, config.judge_model)

@@ -14,7 +14,7 @@ def waiting(store: Store, ledger: Ledger) -> int:
 
     Where nobody holds the trainer's lock, leases come back at once.
     """
-    if ledger.leased():
+    if ledger.held():
         with contextlib.suppress(Busy), locked(trainer_lock(store)):
             ledger.reclaim()
     return ledger.pending()

@@ -138,19 +138,18 @@ class Publisher:
         Who goes back or chooses a version by hand knows better than a candidate for the place of
         what is left: that one is set aside then, whatever its numbers.
         """
-        metrics = {**numbers, "against": against}
         try:
-            self._publish(saved, candidate, metrics, against, verdict)
+            self._publish(saved, candidate, numbers, against, verdict)
         except Superseded as error:
             verdict = replace(verdict, promoted=False, reasons=(*verdict.reasons, str(error)))
-            self._publish(saved, candidate, metrics, against, verdict)
+            self._publish(saved, candidate, numbers, against, verdict)
         return verdict
 
     def _publish(
         self,
         saved: Path,
         candidate: Candidate,
-        metrics: Mapping[str, Any],
+        numbers: Mapping[str, Any],
         against: str,
         verdict: Verdict,
     ) -> None:
@@ -160,7 +159,7 @@ class Publisher:
             self._files.sha256,
             candidate.parent,
             completion_ids=candidate.learned_from,
-            metrics={**metrics, "verdict": verdict.as_json()},
+            metrics={**numbers, "against": against, "verdict": verdict.as_json()},
             verdict="better than what was served" if verdict.promoted else "not shown to be better",
             reasons=verdict.reasons,
             status=PROMOTED if verdict.promoted else SET_ASIDE,
