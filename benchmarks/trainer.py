@@ -32,6 +32,7 @@ import torch
 
 from falcon_lsp.config import Config
 from falcon_lsp.core.cancellation import CancellationToken
+from falcon_lsp.core.heap import return_large_blocks
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Outcome, Prompt, Suggestion
 from falcon_lsp.learning.background.supervisor import training_environment
@@ -69,6 +70,7 @@ def main() -> None:
     options = parser.parse_args()
     if options.side:
         torch.set_num_threads(options.threads)
+        return_large_blocks()  # as the product's trainer does, and no worse for TRL
         whole = options.side in set(Objective)
         found = run_update(options) if whole else run_side(options.side, options)
         print(json.dumps(found))
@@ -114,7 +116,7 @@ def measure(side: str, options: argparse.Namespace) -> dict[str, Any]:
         sys.executable, __file__, "--side", side, "--episodes", str(options.episodes),
         "--epochs", str(options.epochs), "--threads", str(options.threads),
     ]  # fmt: skip
-    env = training_environment()  # as the product starts its trainer, and no worse for TRL
+    env = training_environment()
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=env)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     rate = f"{found['tokens_per_s']:.0f} tokens/s, " if "tokens_per_s" in found else ""

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 
 from falcon_lsp.core.cancellation import CancellationToken
+from falcon_lsp.core.heap import return_large_blocks
 from falcon_lsp.learning.background.update_report import UpdateReport, WorkspaceVersion
 from falcon_lsp.learning.crew import ALONE, Crew
 from falcon_lsp.learning.dataset import Encoding, TrainingExample
@@ -76,6 +77,7 @@ class Updater:
         tokenizer = CodeTokenizer.from_folder(files.folder)
         self._encoding = Encoding(tokenizer, files.fim, files.model_id)
         torch.set_num_threads(threads)
+        return_large_blocks()
 
     def run(
         self,
@@ -108,6 +110,7 @@ class Updater:
         everybody = Candidate(parent, learned.learned_from, material.later)
         report = _report(everybody, learned, material, known)
         publisher = self._publisher(token)
+        model.release()  # what was remembered for training
         model.restore(learned.phi)
         _, verdict = self._settle(publisher, model, everybody, report.as_json())
         workspaces = self._settle_workspaces(publisher, model, everybody, learned)

@@ -5,8 +5,6 @@ See docs/adr/0001-cpu-backend.md for why, and for the figures.
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import functools
 import logging
 import os
@@ -20,6 +18,7 @@ import onnxruntime as ort
 import psutil
 from numpy.typing import NDArray
 
+from falcon_lsp.core.heap import give_back
 from falcon_lsp.model import llama_graph
 from falcon_lsp.model.decoding import Logits
 from falcon_lsp.model.engine import EngineError
@@ -99,14 +98,6 @@ def adds_up() -> bool:
     graph.output("sum", np.int32, (1, 1))
     (total,) = _loaded(graph, _options(1)).run(None, {"a": np.full((1, 4), 255, np.uint8)})
     return int(total[0, 0]) == 4 * 255 * 127
-
-
-def give_back() -> None:
-    """Return freed memory to the system: glibc would keep as much as a whole network for later."""
-    with contextlib.suppress(
-        AttributeError, OSError, TypeError
-    ):  # other platforms have no such call
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def _options(threads: int) -> ort.SessionOptions:

@@ -70,16 +70,24 @@ def test_what_the_worker_says_is_passed_on_and_noise_is_not(bench) -> None:
     assert one.supervisor.status()["paused"] == ""
 
 
-@pytest.mark.parametrize(("set_by_user", "heard"), [(None, "passive"), ("active", "active")])
-def test_threads_of_the_trainer_do_not_spin_unless_the_user_wants_it(
-    bench, monkeypatch, set_by_user, heard
+@pytest.mark.parametrize(
+    ("name", "set_by_user", "heard"),
+    [
+        ("OMP_WAIT_POLICY", None, "passive"),
+        ("OMP_WAIT_POLICY", "active", "active"),
+        ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", None, "48"),
+        ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "1024", "1024"),
+    ],
+)
+def test_the_trainer_waits_and_remembers_as_little_as_the_user_lets_it(
+    bench, monkeypatch, name, set_by_user, heard
 ) -> None:
-    monkeypatch.delenv("OMP_WAIT_POLICY", raising=False)
+    monkeypatch.delenv(name, raising=False)
     if set_by_user is not None:
-        monkeypatch.setenv("OMP_WAIT_POLICY", set_by_user)
-    one = bench("import os; say(event='told', waits=os.environ['OMP_WAIT_POLICY'])")
+        monkeypatch.setenv(name, set_by_user)
+    one = bench(f"import os; say(event='told', value=os.environ[{name!r}])")
     one.supervisor.request("test")
-    assert one.next() == {"event": "told", "waits": heard}
+    assert one.next() == {"event": "told", "value": heard}
 
 
 @pytest.mark.parametrize(("pending", "options"), [(3, {}), (9, {"enable": False})])

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, PreTrainedModel
 from transformers.utils.logging import disable_progress_bar
 
+from falcon_lsp.core.heap import give_back
 from falcon_lsp.learning.objectives.tokens import token_logprobs
 from falcon_lsp.learning.policy.halves import Bounded, Halves
 from falcon_lsp.learning.policy.packing import Batch, collate
@@ -94,6 +95,7 @@ class PolicyModel:
         """Give back the memory of what was computed before; the next pass computes it again."""
         self._halves.release()
         self._base_states.clear()
+        give_back()
 
     @contextlib.contextmanager
     def base(self) -> Iterator[None]:
