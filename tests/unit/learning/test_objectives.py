@@ -103,6 +103,30 @@ def test_it_is_no_mean_of_logits_times_reward() -> None:
     assert (found["ours"] < 0).sum() == 2  # and every other one less likely
 
 
+def test_the_divergence_and_its_gradient_are_those_of_the_plain_formula() -> None:
+    torch.manual_seed(3)
+    base, weights = torch.randn(3, 11, 7), torch.rand(3, 11)
+    found = []
+    for at in range(2):
+        logits = torch.randn(3, 11, 7, generator=torch.Generator().manual_seed(0))
+        logits.requires_grad_(True)
+        current = torch.log_softmax(logits, -1)
+        plain = (current.exp() * (current - torch.log_softmax(base, -1))).sum(-1)
+        divergence = (plain, kl_divergence(logits, base))[at]
+        (divergence * weights).sum().backward()
+        found.append((divergence.detach(), logits.grad))
+    for one, other in zip(*found, strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_the_divergence_keeps_nothing_but_the_logits() -> None:
+    logits, base = torch.randn(2, 40, 5, requires_grad=True), torch.randn(2, 40, 5)
+    kept = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda one: kept.append(one) or one, lambda x: x):
+        kl_divergence(logits, base)
+    assert [one.data_ptr() for one in kept] == [logits.data_ptr(), base.data_ptr()]
+
+
 def test_dpo_by_hand() -> None:
     liked, refused = torch.tensor([-2.0]), torch.tensor([-3.0])
     loss = dpo_loss(liked, refused, torch.tensor([-2.5]), torch.tensor([-2.5]), beta=0.5)
