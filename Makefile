@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 NPM := npm --no-fund --no-audit --loglevel=error
 
 .DEFAULT_GOAL := help
-.PHONY: help install model node demo test test-vscode trial pictures check format vsix wheel bench bench-latency bench-infill bench-context bench-quiet bench-instant bench-learning bench-trainer bench-falcon clean
+.PHONY: help install model node demo test test-vscode trial pictures check format vsix wheel bench bench-latency bench-infill bench-context bench-quiet bench-instant bench-learning bench-headroom bench-trainer bench-falcon clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -89,6 +89,10 @@ bench-instant: model ## replay unseen projects: what does learning at once gain?
 bench-learning: model ## practise, train, be examined on unseen projects, into build/ (3 to 4 hours)
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
 	$(BIN)/python benchmarks/learning.py --out build/learning.json --plot build/learning.svg
+
+bench-headroom: model ## what could an adapter learn of a project, however it is trained? into build/ (an hour)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --group bench
+	$(BIN)/python benchmarks/headroom.py --out build/headroom.json
 
 bench-falcon: model ## which part of FALCON helps: three arms, 100 holes, into build/ (25 minutes)
 	$(BIN)/python benchmarks/falcon.py --out build/falcon-small.json
