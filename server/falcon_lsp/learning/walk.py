@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from falcon_lsp.core.heap import give_back
 from falcon_lsp.learning.crew import ALONE, Crew
 from falcon_lsp.learning.dataset import Reason
 from falcon_lsp.learning.journal import Page
@@ -68,12 +69,13 @@ class Walk:
         self._resume()
 
     def take(self, stats: StepStats) -> None:
-        """Step along the gradient that stands in the model."""
+        """Step along the gradient that stands in the model; give back what its passes left."""
         self._previous = self._model.state()
         nn.utils.clip_grad_norm_(self._model.parameters, self._pace.gradient_norm)
         self._optimizer.step()
         self.steps.append(stats)
         self.write()
+        give_back()  # or pieces of freed memory lie between tensors, more from step to step
 
     def led_too_far(self, stats: StepStats) -> str:
         """Undo the last step if it led too far, as ``stats`` of the next one show.
