@@ -19,7 +19,6 @@ import torch
 
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.heap import return_large_blocks
-from falcon_lsp.learning.background.update_report import UpdateReport, WorkspaceVersion
 from falcon_lsp.learning.crew import ALONE, Crew
 from falcon_lsp.learning.dataset import Encoding, TrainingExample
 from falcon_lsp.learning.journal import NO_JOURNAL, Journal
@@ -34,6 +33,7 @@ from falcon_lsp.learning.practice.rounds import Practice
 from falcon_lsp.learning.rewards import Appraiser, mean_terms
 from falcon_lsp.learning.tasks import Key, MetaRecipe, draw, make_task
 from falcon_lsp.learning.trainer import Recipe, TrainingRun, train
+from falcon_lsp.learning.update_report import UpdateReport, WorkspaceVersion
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.model.adapters import AdapterRegistry, scope_of
 from falcon_lsp.model.files import ModelFiles

@@ -22,9 +22,9 @@ from falcon_lsp.config import from_client_options
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Outcome
 from falcon_lsp.learning.background.report import train_from_logs
-from falcon_lsp.learning.background.update_report import UpdateReport
 from falcon_lsp.learning.crew import ALONE, Crew, join
 from falcon_lsp.learning.practice.rollouts import Asked, Sampler
+from falcon_lsp.learning.update_report import UpdateReport
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import AdapterRegistry
 from stub_judge import Stub, says

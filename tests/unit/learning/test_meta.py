@@ -14,7 +14,6 @@ from episodes_factory import episode
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.types import Outcome
 from falcon_lsp.learning import meta
-from falcon_lsp.learning.background.update_report import UpdateReport
 from falcon_lsp.learning.dataset import Encoding, TrainingExample
 from falcon_lsp.learning.judging import publishing
 from falcon_lsp.learning.judging.regression import regression_set
@@ -26,6 +25,7 @@ from falcon_lsp.learning.rewards import Appraiser
 from falcon_lsp.learning.tasks import MetaRecipe, Outer, Task, draw, make_task
 from falcon_lsp.learning.trainer import Recipe, TrainingRun, train
 from falcon_lsp.learning.update import Updater
+from falcon_lsp.learning.update_report import UpdateReport
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.model import fim
 from falcon_lsp.model.adapters import BASE, AdapterRegistry, scope_of

@@ -12,13 +12,13 @@ import pytest
 from episodes_factory import PROMPT, episode
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.types import Outcome
-from falcon_lsp.learning.background.update_report import UpdateReport
 from falcon_lsp.learning.dataset import Encoding, encode_text
 from falcon_lsp.learning.judging import publishing
 from falcon_lsp.learning.judging.regression import regression_set
 from falcon_lsp.learning.policy.model import LoraShape, PolicyModel, collate
 from falcon_lsp.learning.trainer import Recipe
 from falcon_lsp.learning.update import Updater
+from falcon_lsp.learning.update_report import UpdateReport
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.model import fim
 from falcon_lsp.model.adapters import BASE, AdapterRegistry

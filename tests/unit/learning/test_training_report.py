@@ -18,9 +18,9 @@ from falcon_lsp.core.types import Outcome
 from falcon_lsp.learning.background import standing
 from falcon_lsp.learning.background.report import TrainingError, TrainingReport, train_from_logs
 from falcon_lsp.learning.background.report_files import report_folder, write_report
-from falcon_lsp.learning.background.update_report import UpdateReport
 from falcon_lsp.learning.forgetting import trainer_lock
 from falcon_lsp.learning.judging.gate import Verdict
+from falcon_lsp.learning.update_report import UpdateReport
 from falcon_lsp.learning.walk import StepStats
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.adapters import AdapterRegistry

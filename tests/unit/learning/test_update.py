@@ -15,7 +15,6 @@ from episodes_factory import episode
 from falcon_lsp.core.cancellation import CancellationToken, Cancelled
 from falcon_lsp.core.types import Outcome
 from falcon_lsp.learning import update
-from falcon_lsp.learning.background.update_report import UpdateReport
 from falcon_lsp.learning.dataset import Encoding
 from falcon_lsp.learning.judging.publishing import Publisher
 from falcon_lsp.learning.losses import Objective
@@ -23,6 +22,7 @@ from falcon_lsp.learning.policy.model import LoraShape, PolicyModel
 from falcon_lsp.learning.rewards import Appraiser, Quality
 from falcon_lsp.learning.trainer import Recipe
 from falcon_lsp.learning.update import Updater
+from falcon_lsp.learning.update_report import UpdateReport
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.model import fim
 from falcon_lsp.model.adapters import BASE, GLOBAL, PROMOTED, SET_ASIDE, AdapterRegistry

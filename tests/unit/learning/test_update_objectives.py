@@ -16,7 +16,6 @@ from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Outcome
 from falcon_lsp.learning.background import worker
-from falcon_lsp.learning.background.update_report import UpdateReport
 from falcon_lsp.learning.dataset import Encoding
 from falcon_lsp.learning.journal import Journal
 from falcon_lsp.learning.judging import publishing
@@ -24,6 +23,7 @@ from falcon_lsp.learning.judging.regression import regression_set
 from falcon_lsp.learning.losses import Objective
 from falcon_lsp.learning.trainer import Recipe
 from falcon_lsp.learning.update import Updater
+from falcon_lsp.learning.update_report import UpdateReport
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.model import fim
 from falcon_lsp.model.adapters import AdapterRegistry

@@ -20,11 +20,11 @@ from falcon_lsp.core.cancellation import CancellationToken, Cancelled
 from falcon_lsp.core.paths import Store, locked
 from falcon_lsp.learning.background import worker
 from falcon_lsp.learning.background.pace import Limits, PacedToken, SliceOver
-from falcon_lsp.learning.background.update_report import UpdateReport
 from falcon_lsp.learning.background.waiting import waiting
 from falcon_lsp.learning.caps import MOST_PER_FILE_AND_HOUR
 from falcon_lsp.learning.forgetting import trainer_lock
 from falcon_lsp.learning.journal import NO_JOURNAL, Journal
+from falcon_lsp.learning.update_report import UpdateReport
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.memory.ledger import MAX_TRIES, Ledger
 from falcon_lsp.memory.ledger_sources import MOST_PER_DAY

@@ -16,7 +16,6 @@ from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.paths import Busy, Store, locked, private_folder
 from falcon_lsp.learning.background.standing import announced
 from falcon_lsp.learning.background.supervisor import LEAST_EPISODES
-from falcon_lsp.learning.background.update_report import UpdateReport
 from falcon_lsp.learning.background.worker import (
     BATCHES_PER_UPDATE,
     look_back,
@@ -28,6 +27,7 @@ from falcon_lsp.learning.background.worker import (
 from falcon_lsp.learning.crew import Crew, join, leave
 from falcon_lsp.learning.forgetting import drop_adapters, trainer_lock
 from falcon_lsp.learning.judging.gate import Verdict
+from falcon_lsp.learning.update_report import UpdateReport
 from falcon_lsp.memory.ledger import Ledger, LedgerUnavailable
 from falcon_lsp.model.adapters import AdapterRefused, AdapterRegistry
 from falcon_lsp.model.engine import EngineError, Progress

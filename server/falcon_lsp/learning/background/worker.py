@@ -28,7 +28,6 @@ from falcon_lsp.core.types import new_id
 from falcon_lsp.learning.background.pace import Limits, PacedToken, SliceOver
 from falcon_lsp.learning.background.standing import announced
 from falcon_lsp.learning.background.supervisor import LEAST_EPISODES
-from falcon_lsp.learning.background.update_report import UpdateReport
 from falcon_lsp.learning.caps import surplus
 from falcon_lsp.learning.crew import ALONE, Crew
 from falcon_lsp.learning.dataset import Reason
@@ -39,6 +38,7 @@ from falcon_lsp.learning.losses import Objective
 from falcon_lsp.learning.rewards import Appraiser
 from falcon_lsp.learning.trainer import Recipe
 from falcon_lsp.learning.update import Emit, Updater
+from falcon_lsp.learning.update_report import UpdateReport
 from falcon_lsp.memory.episodes import Episode
 from falcon_lsp.memory.ledger import MAX_TRIES, Job, Ledger, LedgerUnavailable
 from falcon_lsp.model.adapters import AdapterRegistry
