@@ -27,6 +27,7 @@ import torch
 
 from evaluation import ablation, commits, phases
 from evaluation.intervals import Ratio, difference
+from evaluation.plain import plain_examples
 from evaluation.results import machine
 from falcon_lsp.completion import context
 from falcon_lsp.completion.prompt import build_prompt
@@ -38,7 +39,6 @@ from falcon_lsp.learning.dataset import Encoding, Scored, TrainingExample, encod
 from falcon_lsp.learning.lessons import build_lesson
 from falcon_lsp.learning.losses import Objective
 from falcon_lsp.learning.policy.model import PolicyModel, collate
-from falcon_lsp.learning.rewards import Reward
 from falcon_lsp.learning.trainer import Recipe, train
 from falcon_lsp.memory.ledger import Ledger
 from falcon_lsp.model.loader import find_model
@@ -98,6 +98,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--out", type=Path, default=HERE / "results" / "headroom.json")
+    parser.set_defaults(minutes=0.0, set=())  # nothing is examined by typing
     return parser.parse_args()
 
 
@@ -108,7 +109,6 @@ def measured(
     cache = Store.default().cache.absolute()
     checkouts = cache / "benchmarks" / "checkouts"
     history = commits.History(checkouts, project)
-    arguments.minutes, arguments.set = 0.0, []  # nothing is examined by typing
     files = find_model(Config(), Store.default())
     encoding = Encoding(CodeTokenizer.from_folder(files.folder), files.fim, files.model_id)
     with Git(checkouts / project.name) as git:
@@ -206,19 +206,12 @@ def read(trial: phases.Trial, encoding: Encoding) -> list[TrainingExample]:
                 windows.append((*sequence.context, *sequence.answer))
     rng.shuffle(windows)
     chosen, tokens = [], 0
-    for at, ids in enumerate(windows):
+    for ids in windows:
         tokens += len(ids)
         if tokens > MOST_READ:
             break
-        sequence = Scored(ids[:1], ids[1:])
-        count = len(sequence.answer)
-        chosen.append(
-            TrainingExample(
-                f"window-{at}", "python", float(at), "base", sequence, Reward(1.0, {}),
-                (1.0,) * count, (0.0,) * count,
-            )
-        )  # fmt: skip
-    return chosen
+        chosen.append(Scored(ids[:1], ids[1:]))
+    return plain_examples(chosen)
 
 
 WAYS: Mapping[str, Way] = MappingProxyType(

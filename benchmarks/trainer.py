@@ -30,17 +30,17 @@ from typing import Any
 
 import torch
 
+from evaluation.plain import plain_examples
 from falcon_lsp.config import Config
 from falcon_lsp.core.cancellation import CancellationToken
 from falcon_lsp.core.heap import return_large_blocks
 from falcon_lsp.core.paths import Store
 from falcon_lsp.core.types import Outcome, Prompt, Suggestion
 from falcon_lsp.learning.background.supervisor import training_environment
-from falcon_lsp.learning.dataset import Encoding, Scored, TrainingExample, encode_text
+from falcon_lsp.learning.dataset import Encoding, Scored, encode_text
 from falcon_lsp.learning.journal import Journal
 from falcon_lsp.learning.losses import Objective
 from falcon_lsp.learning.policy.model import LoraShape, PolicyModel, linear_layers
-from falcon_lsp.learning.rewards import Reward
 from falcon_lsp.learning.trainer import Recipe, train
 from falcon_lsp.learning.update import Updater
 from falcon_lsp.memory.episodes import Episode
@@ -70,7 +70,6 @@ def main() -> None:
     options = parser.parse_args()
     if options.side:
         torch.set_num_threads(options.threads)
-        return_large_blocks()  # as the product's trainer does, and no worse for TRL
         whole = options.side in set(Objective)
         found = run_update(options) if whole else run_side(options.side, options)
         print(json.dumps(found))
@@ -128,6 +127,7 @@ def run_side(side: str, options: argparse.Namespace) -> dict[str, Any]:
     """Train once; tokens are all that is read, prompts included, in every epoch."""
     files = find_model(Config(), Store.default())
     texts = material(files, options.episodes)
+    return_large_blocks()  # as the product's trainer does, and no worse for TRL
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with tempfile.TemporaryDirectory() as folder:
         if side == "ours":
@@ -245,16 +245,9 @@ def train_ours(
         kl_most=1e9,
     )  # fmt: skip
     model = PolicyModel(files.folder, None, recipe.shape, recipe.seed)
-    ones = [
-        TrainingExample(
-            f"cmp-{at}", "python", float(at), "base", text, Reward(1.0, {}),
-            (1.0,) * len(text.answer), (0.0,) * len(text.answer),
-        )
-        for at, text in enumerate(texts)
-    ]  # fmt: skip
     start = time.process_time()
     done = train(
-        model, ones, lambda _: None, recipe, lambda _: None, CancellationToken(),
+        model, plain_examples(texts), lambda _: None, recipe, lambda _: None, CancellationToken(),
         Journal(folder, files.sha256),
     )  # fmt: skip
     return time.process_time() - start, [asdict(step)["loss"] for step in done.steps]
